@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace fleet {
+
+/// Text from outside as it may stand in a message: in quotes, control and non-UTF-8 bytes escaped,
+/// cut to `size_max` bytes with "…" where it was longer.
+std::string Quote(absl::string_view text, size_t size_max = 80);
+
+/// As Quote, without the quotes and on one line: for a reason that repeats a daemon's own words.
+std::string OneLine(absl::string_view text, size_t size_max = 200);
+
+}  // namespace fleet

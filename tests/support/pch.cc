@@ -1,0 +1,1 @@
+// Compiled once, so that every test shares one precompiled header.
