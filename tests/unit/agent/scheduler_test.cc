@@ -1,0 +1,135 @@
+#include "agent/scheduler.h"
+
+#include <atomic>
+#include <functional>
+
+#include "tests/support/fake_clock.h"
+#include "tests/support/matchers.h"
+#include "tests/support/process.h"
+
+namespace fleet::agent {
+namespace {
+
+using ::fleet::test::FakeClock;
+using ::fleet::test::WaitFor;
+
+/// A check that does what a test tells it to.
+class FakeCheck final : public Check {
+ public:
+  explicit FakeCheck(std::function<absl::Status(CheckRun&)> collect)
+      : collect_(std::move(collect)) {}
+  absl::Span<const MetricDesc> metrics() const override { return {}; }
+  absl::Status Collect(CheckRun& run) override { return collect_(run); }
+
+ private:
+  std::function<absl::Status(CheckRun&)> collect_;
+};
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void Add(const std::string& name, std::function<absl::Status(CheckRun&)> collect,
+           absl::Duration interval = absl::Seconds(10)) {
+    store_.Load(name);
+    checks_.push_back({name, interval, absl::Seconds(2), false, "",
+                       std::make_unique<FakeCheck>(std::move(collect))});
+  }
+
+  void Start() {
+    scheduler_ = std::make_unique<Scheduler>(
+        std::move(checks_), store_, clock_,
+        Scheduler::Hooks{[this](Report report) {
+                           MutexLock lock(mutex_);
+                           reports_.push_back(std::move(report));
+                         },
+                         [](const std::string&, std::vector<Watch>) {}});
+    scheduler_->Start();
+  }
+
+  size_t Count(const std::string& check) {
+    MutexLock lock(mutex_);
+    size_t count = 0;
+    for (const Report& report : reports_) count += report.check == check ? 1 : 0;
+    return count;
+  }
+  Report Last(const std::string& check) {
+    MutexLock lock(mutex_);
+    Report last;
+    for (const Report& report : reports_) {
+      if (report.check == check) last = report;
+    }
+    return last;
+  }
+
+  FakeClock clock_;
+  MemoryStore store_{"", false, clock_};
+  std::vector<ScheduledCheck> checks_;
+  Mutex mutex_;
+  std::vector<Report> reports_;
+  std::unique_ptr<Scheduler> scheduler_;
+};
+
+TEST_F(SchedulerTest, RunsAtOnceAndThenOnEachTick) {
+  Add("a", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 1; }));
+  clock_.Advance(absl::Seconds(9));
+  clock_.Advance(absl::Seconds(1));
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 2; }));
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 3; }));
+}
+
+TEST_F(SchedulerTest, ATriggerDoesNotWaitForTheInterval) {
+  Add("a", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 1; }));
+  clock_.Advance(absl::Seconds(1));
+  scheduler_->Trigger("a");
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 2; }));
+}
+
+TEST_F(SchedulerTest, AStuckCheckDelaysNoOtherAndIsNotStartedTwice) {
+  std::atomic<bool> release = false;
+  std::atomic<int> starts = 0;
+  Add("hung", [&](CheckRun&) {
+    ++starts;
+    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    return absl::OkStatus();
+  });
+  Add("fine", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return starts == 1; }));
+  clock_.Advance(absl::Milliseconds(50));
+  ASSERT_TRUE(WaitFor([&] { return Count("fine") == 1; }));
+  clock_.Advance(absl::Seconds(3));
+  ASSERT_TRUE(WaitFor([&] { return Count("hung") == 1; }));
+  EXPECT_EQ(Last("hung").verdict, Verdict::kUnknown);
+  EXPECT_EQ(Last("hung").unknown, UnknownKind::kStuck);
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(WaitFor([&] { return Count("fine") == 2 && Count("hung") == 2; }));
+  EXPECT_EQ(starts, 1);
+
+  release = true;
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return starts == 2 && Last("hung").verdict == Verdict::kOk;
+  }));
+}
+
+TEST_F(SchedulerTest, WhatWasSeenOnceIsExpected) {
+  std::atomic<bool> there = true;
+  Add("redis",
+      [&](CheckRun&) { return there ? absl::OkStatus() : absl::NotFoundError("nothing listens"); });
+  Add("raid", [&](CheckRun&) { return absl::NotFoundError("no md"); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("redis") == 1 && Count("raid") == 1; }));
+  EXPECT_TRUE(Last("raid").absent);
+  there = false;
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(WaitFor([&] { return Count("redis") == 2 && Count("raid") == 2; }));
+  EXPECT_EQ(Last("redis").verdict, Verdict::kCrit);
+  EXPECT_TRUE(Last("raid").absent);
+}
+
+}  // namespace
+}  // namespace fleet::agent
