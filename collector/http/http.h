@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace fleet::collector {
+
+/// One GET or HEAD as a handler sees it.
+struct HttpRequest {
+  std::vector<std::string> path;  // decoded segments: "/health/tempo" is {"health", "tempo"}
+  std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string peer;  // the client's numeric address
+
+  /// The first header of that name (any case); empty when there is none.
+  absl::string_view header(absl::string_view name) const;
+  /// The first query argument of that name; empty when there is none.
+  absl::string_view argument(absl::string_view name) const;
+};
+
+/// A body made while it is sent, so that the whole text never exists. Used by one thread at a time.
+class BodySource {
+ public:
+  virtual ~BodySource() = default;
+  /// Writes up to `size` bytes to `out` and returns how many; 0 ends the body.
+  /// An error cuts the connection, so that the client knows it has not seen all.
+  virtual absl::StatusOr<size_t> Read(char* out, size_t size) = 0;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::string content_type = "text/plain; charset=utf-8";
+  std::string body;
+  std::unique_ptr<BodySource> source;  // instead of `body`
+  std::vector<std::pair<std::string, std::string>> headers;
+  absl::string_view route = "other";  // the label of this route in our own metrics; a literal
+};
+
+using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
+
+}  // namespace fleet::collector

@@ -1,0 +1,273 @@
+#include "collector/http/http_server.h"
+
+#include <microhttpd.h>
+#include <sys/socket.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "collector/http/listen.h"
+#include "collector/http/target.h"
+#include "common/log.h"
+
+namespace fleet::collector {
+namespace {
+
+/// One request and its answer, from the request line until the client has it.
+struct Exchange {
+  std::string target;
+  SteadyTime begin;
+  HttpExchange result;
+};
+
+/// What libmicrohttpd pulls a streamed body from.
+struct Stream {
+  std::unique_ptr<BodySource> source;
+  Exchange* exchange;  // outlives the response: it ends with the request's completion
+};
+
+HttpResponse PlainError(int status, absl::string_view text) {
+  HttpResponse response;
+  response.status = status;
+  response.body = absl::StrCat(text, "\n");
+  return response;
+}
+
+ConnectionTable::Id IdOf(MHD_Connection* connection) {
+  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == nullptr ? 0 : reinterpret_cast<ConnectionTable::Id>(info->socket_context);
+}
+
+void ShutSocket(int fd) { ::shutdown(fd, SHUT_RDWR); }
+
+class MicroHttpServer final : public HttpServer {
+ public:
+  MicroHttpServer(Options options, HttpHandler handler, Clock& clock)
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        clock_(clock),
+        table_(options_.limits, clock, ShutSocket) {}
+
+  ~MicroHttpServer() override {
+    StopAccepting();
+    reaper_ = {};  // joined before the connections it looks at go
+    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+  }
+
+  absl::Status Listen();
+
+  const Address& address() const override { return listener_.address; }
+  const ConnectionTable& connections() const override { return table_; }
+  void StopAccepting() override {
+    // Quiescing hands the listening socket back; closing it refuses new clients at once.
+    if (daemon_ == nullptr || !listener_.fd.valid()) return;
+    MHD_quiesce_daemon(daemon_);
+    listener_.fd.Reset();
+  }
+
+ private:
+  static void* OnTarget(void* self, const char* uri, MHD_Connection* connection);
+  static MHD_Result OnRequest(void* self, MHD_Connection* connection, const char* url,
+                              const char* method, const char* version, const char* upload,
+                              size_t* upload_size, void** context);
+  static void OnCompleted(void* self, MHD_Connection* connection, void** context,
+                          MHD_RequestTerminationCode code);
+  static void OnConnection(void* self, MHD_Connection* connection, void** context,
+                           MHD_ConnectionNotificationCode code);
+  static ssize_t OnRead(void* stream, uint64_t position, char* out, size_t size);
+
+  HttpResponse Answer(MHD_Connection* connection, absl::string_view method,
+                      const Exchange& exchange);
+  MHD_Result Queue(MHD_Connection* connection, HttpResponse response, Exchange& exchange);
+  void Reap(const std::stop_token& stop);
+
+  const Options options_;
+  const HttpHandler handler_;
+  Clock& clock_;
+  ConnectionTable table_;
+  Listener listener_;
+  MHD_Daemon* daemon_ = nullptr;
+  Mutex reaper_mutex_;
+  std::condition_variable_any reaper_wake_;
+  std::jthread reaper_;
+};
+
+void LogFromLibrary(void*, const char* format, va_list arguments) {
+  char line[256];
+  std::vsnprintf(line, sizeof(line), format, arguments);
+  log::Debug("http server", {{"message", absl::string_view(line)}});
+}
+
+/// Targets are decoded by ParseRequestTarget, which knows segments from slashes.
+size_t KeepEscapes(void*, MHD_Connection*, char* text) { return std::string(text).size(); }
+
+absl::Status MicroHttpServer::Listen() {
+  absl::StatusOr<Listener> listener = ListenTcp(options_.listen);
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  // The table decides who stays; the library's own limit only has to be above it, for every thread.
+  const unsigned threads = options_.threads;
+  const unsigned backstop = (static_cast<unsigned>(options_.limits.total) * 2 + 64) * threads;
+  const auto timeout = static_cast<unsigned>(absl::ToInt64Seconds(options_.limits.idle)) + 1;
+  daemon_ = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
+                             nullptr, nullptr, &MicroHttpServer::OnRequest, this,                 //
+                             MHD_OPTION_EXTERNAL_LOGGER, &LogFromLibrary, nullptr,                //
+                             MHD_OPTION_LISTEN_SOCKET, listener_.fd.get(),                        //
+                             MHD_OPTION_THREAD_POOL_SIZE, threads,                                //
+                             MHD_OPTION_CONNECTION_LIMIT, backstop,                               //
+                             MHD_OPTION_CONNECTION_TIMEOUT, timeout,                              //
+                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,                //
+                             MHD_OPTION_STRICT_FOR_CLIENT, 1,                                     //
+                             MHD_OPTION_UNESCAPE_CALLBACK, &KeepEscapes, nullptr,                 //
+                             MHD_OPTION_URI_LOG_CALLBACK, &MicroHttpServer::OnTarget, this,       //
+                             MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::OnCompleted, this,    //
+                             MHD_OPTION_NOTIFY_CONNECTION, &MicroHttpServer::OnConnection, this,  //
+                             MHD_OPTION_END);
+  if (daemon_ == nullptr) return absl::InternalError("cannot start the HTTP server's threads");
+  reaper_ = std::jthread([this](const std::stop_token& stop) { Reap(stop); });
+  return absl::OkStatus();
+}
+
+void MicroHttpServer::Reap(const std::stop_token& stop) {
+  const absl::Duration period = std::min(absl::Seconds(1), options_.limits.request / 4);
+  while (!stop.stop_requested()) {
+    {
+      MutexLock lock(reaper_mutex_);
+      clock_.WaitUntil(reaper_mutex_, reaper_wake_, stop, SteadyAfter(clock_.SteadyNow(), period),
+                       [] { return false; });
+    }
+    table_.ShutOverdue();
+  }
+}
+
+void MicroHttpServer::OnConnection(void* self, MHD_Connection* connection, void** context,
+                                   MHD_ConnectionNotificationCode code) {
+  auto* server = static_cast<MicroHttpServer*>(self);
+  if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+    server->table_.Closed(reinterpret_cast<ConnectionTable::Id>(*context));
+    return;
+  }
+  const auto* fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  const auto* peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  *context =
+      reinterpret_cast<void*>(server->table_.Open(fd->connect_fd, HostOf(peer->client_addr)));
+}
+
+void* MicroHttpServer::OnTarget(void* self, const char* uri, MHD_Connection* connection) {
+  auto* server = static_cast<MicroHttpServer*>(self);
+  auto exchange = std::make_unique<Exchange>();
+  const absl::string_view target(uri);
+  exchange->target = std::string(target.substr(0, kTargetBytesMax + 1));
+  exchange->begin = server->clock_.SteadyNow();
+  server->table_.RequestBegun(IdOf(connection));
+  return exchange.release();
+}
+
+MHD_Result MicroHttpServer::OnRequest(void* self, MHD_Connection* connection, const char*,
+                                      const char* method, const char*, const char*, size_t*,
+                                      void** context) {
+  auto* server = static_cast<MicroHttpServer*>(self);
+  auto* exchange = static_cast<Exchange*>(*context);
+  if (exchange == nullptr) return MHD_NO;
+  server->table_.Answering(IdOf(connection));
+  // A body is never read: the answer is queued before it, and the library then closes.
+  return server->Queue(connection, server->Answer(connection, method, *exchange), *exchange);
+}
+
+HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_view method,
+                                     const Exchange& exchange) {
+  if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) {
+    HttpResponse response = PlainError(405, "only GET and HEAD");
+    response.headers.emplace_back("Allow", "GET, HEAD");
+    return response;
+  }
+  absl::StatusOr<RequestTarget> target = ParseRequestTarget(exchange.target);
+  if (!target.ok()) {
+    return PlainError(absl::IsResourceExhausted(target.status()) ? 414 : 400,
+                      target.status().message());
+  }
+  HttpRequest request;
+  request.path = std::move(target->path);
+  request.query = std::move(target->query);
+  size_t bytes = 0;
+  std::pair<HttpRequest*, size_t*> into{&request, &bytes};
+  MHD_get_connection_values(
+      connection, MHD_HEADER_KIND,
+      [](void* cls, MHD_ValueKind, const char* key, const char* value) {
+        auto* pair = static_cast<std::pair<HttpRequest*, size_t*>*>(cls);
+        const absl::string_view text = value == nullptr ? "" : value;
+        *pair->second += absl::string_view(key).size() + text.size() + 4;
+        pair->first->headers.emplace_back(key, std::string(text));
+        return *pair->second > kHeaderBytesMax ? MHD_NO : MHD_YES;
+      },
+      &into);
+  if (bytes > kHeaderBytesMax) return PlainError(431, "headers too large");
+  const auto* peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  request.peer = HostOf(peer->client_addr);
+  return handler_(request);
+}
+
+MHD_Result MicroHttpServer::Queue(MHD_Connection* connection, HttpResponse response,
+                                  Exchange& exchange) {
+  exchange.result.route = response.route;
+  exchange.result.status = response.status;
+  MHD_Response* made = nullptr;
+  if (response.source != nullptr) {
+    auto stream = std::make_unique<Stream>(Stream{std::move(response.source), &exchange});
+    made = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, kConnectionBytes / 2,
+                                             &MicroHttpServer::OnRead, stream.get(),
+                                             [](void* cls) { delete static_cast<Stream*>(cls); });
+    if (made != nullptr) stream.release();
+  } else {
+    exchange.result.body_bytes = response.body.size();
+    made = MHD_create_response_from_buffer(response.body.size(), response.body.data(),
+                                           MHD_RESPMEM_MUST_COPY);
+  }
+  if (made == nullptr) return MHD_NO;
+  MHD_add_response_header(made, "Content-Type", response.content_type.c_str());
+  for (const auto& [name, value] : response.headers) {
+    MHD_add_response_header(made, name.c_str(), value.c_str());
+  }
+  const MHD_Result queued =
+      MHD_queue_response(connection, static_cast<unsigned>(response.status), made);
+  MHD_destroy_response(made);
+  return queued;
+}
+
+ssize_t MicroHttpServer::OnRead(void* cls, uint64_t, char* out, size_t size) {
+  auto* stream = static_cast<Stream*>(cls);
+  const absl::StatusOr<size_t> made = stream->source->Read(out, size);
+  if (!made.ok()) {
+    log::Warning("response cut", {{"error", made.status()}});
+    return MHD_CONTENT_READER_END_WITH_ERROR;
+  }
+  if (*made == 0) return MHD_CONTENT_READER_END_OF_STREAM;
+  stream->exchange->result.body_bytes += *made;
+  return static_cast<ssize_t>(*made);
+}
+
+void MicroHttpServer::OnCompleted(void* self, MHD_Connection* connection, void** context,
+                                  MHD_RequestTerminationCode) {
+  auto* server = static_cast<MicroHttpServer*>(self);
+  const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*context));
+  *context = nullptr;
+  server->table_.Answered(IdOf(connection));
+  if (exchange == nullptr || exchange->result.status == 0) return;
+  exchange->result.duration = server->clock_.SteadyNow() - exchange->begin;
+  if (server->options_.done) server->options_.done(exchange->result);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Options options, HttpHandler handler,
+                                                              Clock& clock) {
+  auto server = std::make_unique<MicroHttpServer>(std::move(options), std::move(handler), clock);
+  absl::Status started = server->Listen();
+  if (!started.ok()) return started;
+  return std::unique_ptr<HttpServer>(std::move(server));
+}
+
+}  // namespace fleet::collector

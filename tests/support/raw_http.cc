@@ -1,0 +1,74 @@
+#include "tests/support/raw_http.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/status_macros.h"
+
+namespace fleet::test {
+
+RawConnection::RawConnection(uint16_t port)
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  FLEET_ASSERT(fd_.valid());
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  FLEET_ASSERT(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+}
+
+bool RawConnection::Send(absl::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(sent));
+  }
+  return true;
+}
+
+std::string RawConnection::Receive(absl::Duration timeout, size_t size_max) {
+  std::string out;
+  const absl::Time end = absl::Now() + timeout;
+  while (out.size() < size_max) {
+    pollfd ready{fd_.get(), POLLIN, 0};
+    const int64_t left = absl::ToInt64Milliseconds(end - absl::Now());
+    if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) <= 0) break;
+    char buffer[64 << 10];
+    const ssize_t got =
+        ::recv(fd_.get(), buffer, std::min(sizeof(buffer), size_max - out.size()), 0);
+    if (got <= 0) break;
+    out.append(buffer, static_cast<size_t>(got));
+  }
+  return out;
+}
+
+bool RawConnection::Closed(absl::Duration timeout) {
+  pollfd ready{fd_.get(), POLLIN, 0};
+  if (::poll(&ready, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) <= 0) return false;
+  char byte;
+  return ::recv(fd_.get(), &byte, 1, MSG_PEEK) <= 0;
+}
+
+HttpReply HttpGet(uint16_t port, absl::string_view target, const HttpHeaders& headers,
+                  absl::string_view method) {
+  std::string request = absl::StrCat(method, " ", target, " HTTP/1.0\r\n");
+  for (const auto& [name, value] : headers) absl::StrAppend(&request, name, ": ", value, "\r\n");
+  RawConnection connection(port);
+  connection.Send(absl::StrCat(request, "\r\n"));
+  const std::string text = connection.Receive(absl::Seconds(30));
+  HttpReply reply;
+  const size_t end = text.find("\r\n\r\n");
+  if (end == std::string::npos || text.size() < 12) return reply;
+  if (!absl::SimpleAtoi(absl::string_view(text).substr(9, 3), &reply.status)) reply.status = 0;
+  reply.headers = text.substr(0, end + 2);
+  reply.body = text.substr(end + 4);
+  return reply;
+}
+
+}  // namespace fleet::test
