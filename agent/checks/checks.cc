@@ -4,7 +4,9 @@ namespace fleet::agent {
 namespace {
 
 constexpr CheckSpec kChecks[] = {
+    {"cpu", 1, absl::Seconds(2), MakeCpuCheck},
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
+    {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
 };
 
 }  // namespace

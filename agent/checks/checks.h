@@ -33,6 +33,8 @@ struct CheckSpec {
 /// Every check, sorted by name.
 absl::Span<const CheckSpec> AllChecks();
 
+std::unique_ptr<Check> MakeCpuCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeLoadCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeMemoryCheck(const CheckEnv& env);
 
 }  // namespace fleet::agent

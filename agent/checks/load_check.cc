@@ -1,10 +1,10 @@
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
 #include "agent/checks/checks.h"
+#include "agent/checks/pressure_window.h"
 #include "agent/parse/loadavg.h"
+#include "agent/parse/stat.h"
 #include "common/status_macros.h"
 
 namespace fleet::agent {
@@ -14,7 +14,16 @@ constexpr MetricDesc kMetrics[] = {
     {"node_load1", MetricType::kGauge, "1m load average.", true},
     {"node_load5", MetricType::kGauge, "5m load average.", true},
     {"node_load15", MetricType::kGauge, "15m load average.", true},
+    {"node_pressure_cpu_waiting_seconds_total", MetricType::kCounter,
+     "Total time in seconds that processes have waited for CPU time.", true},
+    {"node_pressure_io_waiting_seconds_total", MetricType::kCounter,
+     "Total time in seconds that processes have waited due to IO congestion.", true},
+    {"node_pressure_io_stalled_seconds_total", MetricType::kCounter,
+     "Total time in seconds no process could make progress due to IO congestion.", true},
 };
+constexpr const MetricDesc& kCpuWaiting = kMetrics[3];
+constexpr const MetricDesc& kIoWaiting = kMetrics[4];
+constexpr const MetricDesc& kIoStalled = kMetrics[5];
 
 class LoadCheck final : public Check {
  public:
@@ -28,8 +37,9 @@ class LoadCheck final : public Check {
     run.Add(kMetrics[0], load.one);
     run.Add(kMetrics[1], load.five);
     run.Add(kMetrics[2], load.fifteen);
+    FLEET_RETURN_IF_ERROR(EmitPressure(run));
 
-    const double cpus = static_cast<double>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+    FLEET_ASSIGN_OR_RETURN(const double cpus, CpusOnline());
     const double per_cpu = load.five / cpus;
     run.SetReason(absl::StrFormat("load %.2f %.2f %.2f on %.0f CPUs", load.one, load.five,
                                   load.fifteen, cpus));
@@ -42,6 +52,27 @@ class LoadCheck final : public Check {
   }
 
  private:
+  absl::Status EmitPressure(CheckRun& run) const {
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> cpu, ReadPressure(fs_, "cpu"));
+    if (cpu && cpu->some) run.Add(kCpuWaiting, PressureSeconds(*cpu->some));
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> io, ReadPressure(fs_, "io"));
+    if (io && io->some) run.Add(kIoWaiting, PressureSeconds(*io->some));
+    if (io && io->full) run.Add(kIoStalled, PressureSeconds(*io->full));
+    return absl::OkStatus();
+  }
+
+  /// Of the host and not of this process (sysconf), so that a fixture host has its own.
+  absl::StatusOr<double> CpusOnline() const {
+    if (const auto list = fs_.Read("sys/devices/system/cpu/online"); list.ok()) {
+      return CountCpuList(*list);
+    }
+    const auto text = fs_.Read("proc/stat");  // a container without /sys
+    if (absl::IsNotFound(text.status())) return 1;
+    FLEET_RETURN_IF_ERROR(text.status());
+    FLEET_ASSIGN_OR_RETURN(const Stat stat, ParseStat(*text));
+    return static_cast<double>(std::max<size_t>(1, stat.cpus.size()));
+  }
+
   const HostFs fs_;
   const LoadOptions options_;
 };
