@@ -86,13 +86,14 @@ void Judge(CheckRun& run, const Facts& facts, const MemoryOptions& options) {
     reasons.push_back(OomReason(facts.oom, run.now()));
   }
   const double available = facts.available_bytes / facts.total_bytes;
-  verdict = Worse(verdict, Grade(-available, -options.available_warn_ratio,
--options.available_crit_ratio));
+  verdict = Worse(verdict,
+                  Grade(-available, -options.available_warn_ratio, -options.available_crit_ratio));
   reasons.push_back(absl::StrCat(HumanBytes(facts.available_bytes), " of ",
                                  HumanBytes(facts.total_bytes), " available (",
                                  HumanPercent(available), ")"));
   const double pressure = facts.pressure.value_or(0);
-  verdict = Worse(verdict, Grade(pressure, options.pressure_warn_ratio, options.pressure_crit_ratio));
+  verdict =
+      Worse(verdict, Grade(pressure, options.pressure_warn_ratio, options.pressure_crit_ratio));
   if (pressure >= kPressureWorthNamingRatio) {
     reasons.push_back(
         absl::StrCat("tasks waited for memory ", HumanPercent(pressure), " of the last minute"));

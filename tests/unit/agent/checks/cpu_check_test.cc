@@ -31,23 +31,23 @@ TEST(CpuCheckTest, EmitsWhatNodeExporterDoes) {
       .Write("proc/net/softnet_stat", "0000000a 00000001 00000002 0 0 0 0 0 0 0 0 0 00000001\n");
   const CheckResult result = CheckRunner(host.fs()).Run(MakeCpuCheck);
   ASSERT_THAT(result.status, IsOk());
-  EXPECT_THAT(result.lines(), ElementsAre(R"(node_cpu_seconds_total{cpu="1",mode="user"} 3)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="nice"} 0.1)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="system"} 0.5)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="idle"} 9)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="iowait"} 0.4)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="irq"} 0.01)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="softirq"} 0.02)",
-                                          R"(node_cpu_seconds_total{cpu="1",mode="steal"} 0.3)",
-                                          R"(node_cpu_guest_seconds_total{cpu="1",mode="user"} 0.05)",
-                                          R"(node_cpu_guest_seconds_total{cpu="1",mode="nice"} 0.06)",
-                                          "node_boot_time_seconds 1699990000",
-                                          "node_context_switches_total 527178",
-                                          "node_forks_total 11755", "node_intr_total 304745",
-                                          "node_procs_running 12", "node_procs_blocked 1",
-                                          R"(node_softnet_processed_total{cpu="1"} 10)",
-                                          R"(node_softnet_dropped_total{cpu="1"} 1)",
-                                          R"(node_softnet_times_squeezed_total{cpu="1"} 2)"));
+  EXPECT_THAT(
+      result.lines(),
+      ElementsAre(R"(node_cpu_seconds_total{cpu="1",mode="user"} 3)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="nice"} 0.1)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="system"} 0.5)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="idle"} 9)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="iowait"} 0.4)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="irq"} 0.01)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="softirq"} 0.02)",
+                  R"(node_cpu_seconds_total{cpu="1",mode="steal"} 0.3)",
+                  R"(node_cpu_guest_seconds_total{cpu="1",mode="user"} 0.05)",
+                  R"(node_cpu_guest_seconds_total{cpu="1",mode="nice"} 0.06)",
+                  "node_boot_time_seconds 1699990000", "node_context_switches_total 527178",
+                  "node_forks_total 11755", "node_intr_total 304745", "node_procs_running 12",
+                  "node_procs_blocked 1", R"(node_softnet_processed_total{cpu="1"} 10)",
+                  R"(node_softnet_dropped_total{cpu="1"} 1)",
+                  R"(node_softnet_times_squeezed_total{cpu="1"} 2)"));
   EXPECT_EQ(result.verdict(), Verdict::kOk);
   EXPECT_EQ(result.report.reason, "1 CPU");
 }
@@ -59,8 +59,7 @@ TEST(CpuCheckTest, SaysHowBusyTheCpusWereSinceTheLastRun) {
   host.Write("proc/stat", "cpu 0 0 0 0 0 0 0 0\ncpu0 0 0 0 0\ncpu1 0 0 0 0\n");
   runner.Run(*check);
   host.Write("proc/stat", "cpu 300 0 100 400 100 0 0 100\ncpu0 0 0 0 0\ncpu1 0 0 0 0\n");
-  EXPECT_EQ(runner.Run(*check).report.reason,
-            "2 CPUs 50.0 % busy, 10.0 % taken by the hypervisor");
+  EXPECT_EQ(runner.Run(*check).report.reason, "2 CPUs 50.0 % busy, 10.0 % taken by the hypervisor");
 }
 
 TEST(CpuCheckTest, WarnsOnlyAboutWaitingThatLasts) {

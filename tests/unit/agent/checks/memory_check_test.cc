@@ -19,14 +19,15 @@ constexpr int64_t kTotalKib = 16 << 20;
 
 std::string Meminfo(double available_ratio, double swap_used_ratio = 0) {
   constexpr double kSwapKib = 1 << 20;
-  return absl::StrCat("MemTotal: ", kTotalKib, " kB\nMemFree: 100 kB\nMemAvailable: ",
-                      static_cast<int64_t>(kTotalKib * available_ratio), " kB\nSwapTotal: ",
-                      static_cast<int64_t>(kSwapKib), " kB\nSwapFree: ",
-                      static_cast<int64_t>(kSwapKib * (1 - swap_used_ratio)), " kB\n");
+  return absl::StrCat(
+      "MemTotal: ", kTotalKib,
+      " kB\nMemFree: 100 kB\nMemAvailable: ", static_cast<int64_t>(kTotalKib * available_ratio),
+      " kB\nSwapTotal: ", static_cast<int64_t>(kSwapKib),
+      " kB\nSwapFree: ", static_cast<int64_t>(kSwapKib * (1 - swap_used_ratio)), " kB\n");
 }
 std::string Pressure(double seconds, double avg60 = 0) {
-  return absl::StrCat("some avg10=0.00 avg60=", avg60 * 100, " avg300=0.00 total=",
-                      static_cast<int64_t>(seconds * 1e6),
+  return absl::StrCat("some avg10=0.00 avg60=", avg60 * 100,
+                      " avg300=0.00 total=", static_cast<int64_t>(seconds * 1e6),
                       "\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
 }
 std::string Kills(int count) { return absl::StrCat("pgfault 7\noom_kill ", count, "\n"); }
@@ -52,13 +53,13 @@ TEST_F(MemoryCheckTest, EmitsWhatNodeExporterDoes) {
       .Write("proc/pressure/memory", Pressure(1.5));
   const CheckResult result = Run();
   ASSERT_THAT(result.status, IsOk());
-  EXPECT_THAT(result.lines(),
-              ElementsAre("node_memory_MemTotal_bytes 1024000",
-                          "node_memory_MemAvailable_bytes 921600",
-                          "node_memory_Active_anon_bytes 7168", "node_memory_HugePages_Total 2",
-                          "node_pressure_memory_waiting_seconds_total 1.5",
-                          "node_pressure_memory_stalled_seconds_total 0", "node_vmstat_pgfault 7",
-                          "node_vmstat_oom_kill 0"));
+  EXPECT_THAT(
+      result.lines(),
+      ElementsAre("node_memory_MemTotal_bytes 1024000", "node_memory_MemAvailable_bytes 921600",
+                  "node_memory_Active_anon_bytes 7168", "node_memory_HugePages_Total 2",
+                  "node_pressure_memory_waiting_seconds_total 1.5",
+                  "node_pressure_memory_stalled_seconds_total 0", "node_vmstat_pgfault 7",
+                  "node_vmstat_oom_kill 0"));
   EXPECT_EQ(result.verdict(), Verdict::kOk);
   EXPECT_EQ(result.report.reason, "900 KiB of 1000 KiB available (90.0 %)");
 }
@@ -67,8 +68,8 @@ TEST_F(MemoryCheckTest, JudgesWhatIsAvailable) {
   const struct {
     double available;
     Verdict verdict;
-  } kCases[] = {{0.5, Verdict::kOk}, {0.11, Verdict::kOk}, {0.09, Verdict::kWarn},
-                {0.03, Verdict::kCrit}};
+  } kCases[] = {
+      {0.5, Verdict::kOk}, {0.11, Verdict::kOk}, {0.09, Verdict::kWarn}, {0.03, Verdict::kCrit}};
   for (const auto& [available, verdict] : kCases) {
     SCOPED_TRACE(available);
     host_.Write("proc/meminfo", Meminfo(available));

@@ -32,9 +32,9 @@ TEST(ParseMeminfoTest, SkipsWhatNoMetricCouldBear) {
 }
 
 TEST(ParseMeminfoTest, RejectsMalformedText) {
-  for (const char* text : {"", "\n", "no field at all\n", "MemTotal:\n", "MemTotal: kB\n",
-                           "MemTotal: -1 kB\n", "MemTotal: 1.5 kB\n", "MemTotal: 0x1 kB\n",
-                           "MemTotal: 99999999999999999999 kB\n"}) {
+  for (const char* text :
+       {"", "\n", "no field at all\n", "MemTotal:\n", "MemTotal: kB\n", "MemTotal: -1 kB\n",
+        "MemTotal: 1.5 kB\n", "MemTotal: 0x1 kB\n", "MemTotal: 99999999999999999999 kB\n"}) {
     SCOPED_TRACE(text);
     EXPECT_THAT(ParseMeminfo(text), HasCode(absl::StatusCode::kInvalidArgument));
   }
