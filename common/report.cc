@@ -1,7 +1,9 @@
 #include "common/report.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -78,6 +80,30 @@ void SampleSet::Clear() {
   values_.clear();
   text_.clear();
   last_family_ = 0;
+}
+
+void SampleSet::SetValues(absl::Span<const double> values) {
+  FLEET_ASSERT(values.size() == values_.size());
+  std::copy(values.begin(), values.end(), values_.begin());
+}
+
+bool SampleSet::SameSeries(const SampleSet& other) const {
+  if (families_.size() != other.families_.size() || series_.size() != other.series_.size() ||
+      text_ != other.text_) {
+    return false;
+  }
+  // Three whole numbers without padding.
+  static_assert(sizeof(Series) == 3 * sizeof(uint32_t));
+  if (!series_.empty() &&
+      std::memcmp(series_.data(), other.series_.data(), series_.size() * sizeof(Series)) != 0) {
+    return false;
+  }
+  for (size_t i = 0; i < families_.size(); ++i) {
+    // A desc lasts as long as the program: the same one is the same family.
+    const bool same_desc = descs_[i] != nullptr && descs_[i] == other.descs_[i];
+    if (!same_desc && families_[i] != other.families_[i]) return false;
+  }
+  return true;
 }
 
 uint32_t SampleSet::FamilyIndex(const MetricDesc& desc, absl::string_view rest) {

@@ -64,6 +64,8 @@ class SampleSet {
   /// As Add, for a family not known at compile time and labels already in exposition form.
   void AddRaw(const Family& family, absl::string_view labels, double value);
   void Clear();
+  /// Gives every series its new value, in order. `values` has size() of them.
+  void SetValues(absl::Span<const double> values);
 
   size_t size() const { return values_.size(); }
   absl::Span<const Family> families() const { return families_; }
@@ -75,9 +77,7 @@ class SampleSet {
   }
 
   /// Whether both hold the same series in the same order, whatever their values.
-  bool SameSeries(const SampleSet& other) const {
-    return text_ == other.text_ && series_ == other.series_ && families_ == other.families_;
-  }
+  bool SameSeries(const SampleSet& other) const;
 
  private:
   uint32_t FamilyIndex(const MetricDesc& desc, absl::string_view rest);
