@@ -1,0 +1,240 @@
+// fleet-agent: measures this host and tells the collectors.
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <iostream>
+#include <map>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "agent/commands.h"
+#include "agent/config.h"
+#include "agent/scheduler.h"
+#include "agent/uplink.h"
+#include "agent/watcher.h"
+#include "common/log.h"
+#include "common/version.h"
+#include "fleet/v1/config.pb.h"
+
+namespace fleet::agent {
+namespace {
+
+/// What the command line says.
+struct Arguments {
+  std::string config;
+  std::string root = "/";
+  bool check_config = false;
+  bool verbose = false;
+  std::vector<std::string> checks;
+  std::string output = "table";
+  std::string forget;
+};
+
+std::string Hostname() {
+  char name[256] = {};
+  ::gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+/// The settings of --config, or the defaults. False after printing every problem.
+bool LoadSettings(const Arguments& arguments, AgentSettings& settings) {
+  ConfigLoader loader;
+  v1::AgentConfig config;
+  if (!arguments.config.empty()) loader.LoadFile(arguments.config, config);
+  settings = ToSettings(config, loader);
+  if (settings.host.empty()) settings.host = Hostname();
+  if (loader.problems().empty()) return true;
+  std::cerr << loader.Problems() << "\n";
+  return false;
+}
+
+CheckEnv MakeEnv(const Arguments& arguments, const AgentSettings& settings) {
+  CheckEnv env{HostFs(arguments.root), settings.checks, "", settings.data_dir};
+  char program[4096] = {};
+  if (::readlink("/proc/self/exe", program, sizeof(program) - 1) > 0) env.program = program;
+  return env;
+}
+
+int RunCheckCommand(const Arguments& arguments) {
+  for (const std::string& name : arguments.checks) {
+    std::vector<std::string> known;
+    for (const CheckSpec& spec : AllChecks()) known.emplace_back(spec.name);
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      std::cerr << "fleet-agent: no check \"" << name
+                << "\"; there are: " << absl::StrJoin(known, ", ") << "\n";
+      return 64;
+    }
+  }
+  AgentSettings settings;
+  if (!LoadSettings(arguments, settings)) return 1;
+  log::SetLevel(arguments.verbose ? log::Level::kDebug : log::Level::kError);
+  const CheckEnv env = MakeEnv(arguments, settings);
+  MemoryStore store(settings.data_dir, false, Clock::Real());
+  bool all_back = true;
+  const std::vector<Report> reports =
+      RunOnce(MakeChecks(settings, env, arguments.checks, store), store, Clock::Real(), all_back);
+  std::cout << (arguments.output == "json" ? absl::StrCat(RenderJson(settings.host, reports), "\n")
+                                           : RenderTable(reports))
+            << std::flush;
+  // A thread that is stuck in the kernel cannot be joined.
+  if (!all_back) ::_exit(ExitCode(reports));
+  return ExitCode(reports);
+}
+
+int RunForgetCommand(const Arguments& arguments) {
+  AgentSettings settings;
+  if (!LoadSettings(arguments, settings)) return 1;
+  if (settings.data_dir.empty()) {
+    std::cerr << "fleet-agent: nothing is remembered without a data_dir; name it with --config\n";
+    return 1;
+  }
+  const absl::Status status = MemoryStore::Forget(settings.data_dir, arguments.forget);
+  if (absl::IsNotFound(status)) {
+    std::cerr << "fleet-agent: nothing is remembered of " << arguments.forget << "\n";
+    return 1;
+  }
+  if (!status.ok()) {
+    std::cerr << "fleet-agent: " << status.message() << "\n";
+    return 1;
+  }
+  std::cout << arguments.forget << " is forgotten; when it is not there, it is absent\n";
+  return 0;
+}
+
+/// Logs a check's verdict when it changes, not each time it is found again.
+class VerdictLog {
+ public:
+  void Note(const Report& report) {
+    MutexLock lock(mutex_);
+    const std::string verdict(report.absent ? "absent" : VerdictName(report.verdict));
+    std::string& last = last_[report.check];
+    if (last == verdict) return;
+    const bool quiet = last.empty() && (report.absent || report.verdict == Verdict::kOk);
+    last = verdict;
+    log::Write(quiet ? log::Level::kDebug : log::Level::kInfo, "verdict",
+               {{"check", report.check}, {"verdict", verdict}, {"reason", report.reason}});
+  }
+
+ private:
+  Mutex mutex_;
+  std::map<std::string, std::string> last_ ABSL_GUARDED_BY(mutex_);
+};
+
+std::vector<std::unique_ptr<Uplink>> MakeUplinks(const AgentSettings& settings) {
+  std::random_device random;
+  const uint64_t epoch = (static_cast<uint64_t>(random()) << 32) | random();
+  std::vector<std::unique_ptr<Uplink>> uplinks;
+  for (const std::string& collector : settings.collectors) {
+    uplinks.push_back(
+        std::make_unique<Uplink>(UplinkOptions{collector, settings.insecure, settings.tls_ca,
+                                               settings.tls_cert, settings.tls_key, settings.host,
+                                               std::string(Version()), settings.interval, epoch},
+                                 Clock::Real()));
+  }
+  return uplinks;
+}
+
+/// Runs until SIGTERM or SIGINT.
+int RunDaemon(const Arguments& arguments) {
+  AgentSettings settings;
+  if (!LoadSettings(arguments, settings)) return 1;
+  if (settings.collectors.empty()) {
+    std::cerr << "fleet-agent: no collector; name one in the file of --config, or look at this "
+                 "host with `fleet-agent check`\n";
+    return 1;
+  }
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+
+  const CheckEnv env = MakeEnv(arguments, settings);
+  // A fixture host keeps no memory unless the configuration names a place for it.
+  MemoryStore store(settings.data_dir, true, Clock::Real());
+  std::vector<ScheduledCheck> checks = MakeChecks(settings, env, {}, store);
+  std::vector<std::string> names;
+  for (const ScheduledCheck& check : checks) names.push_back(check.name);
+  log::Info("fleet-agent starts", {{"version", Version()},
+                                   {"host", settings.host},
+                                   {"config", arguments.config},
+                                   {"checks", absl::StrJoin(names, ",")}});
+
+  const std::vector<std::unique_ptr<Uplink>> uplinks = MakeUplinks(settings);
+  VerdictLog verdicts;
+  std::unique_ptr<Scheduler> scheduler;
+  Watcher watcher(env.fs, [&scheduler](const std::string& check) { scheduler->Trigger(check); });
+  scheduler = std::make_unique<Scheduler>(
+      std::move(checks), store, Clock::Real(),
+      Scheduler::Hooks{[&](Report report) {
+                         verdicts.Note(report);
+                         const auto shared = std::make_shared<const Report>(std::move(report));
+                         for (const auto& uplink : uplinks) uplink->Send(shared);
+                       },
+                       [&watcher](const std::string& check, std::vector<Watch> watches) {
+                         watcher.Update(check, std::move(watches));
+                       }});
+  scheduler->Start();
+  int signal = 0;
+  ::sigwait(&signals, &signal);
+  log::Info("fleet-agent stops", {{"signal", signal}});
+  if (!scheduler->Stop(absl::Seconds(3))) {
+    log::Warning("a stuck check is left behind");
+    ::_exit(0);
+  }
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  // Many arenas make a small daemon grow for hours.
+  ::mallopt(M_ARENA_MAX, 2);
+  Arguments arguments;
+  CLI::App app(
+      "fleet-agent measures this host and tells the collector.\n"
+      "Without a subcommand it runs as a daemon until SIGTERM.");
+  app.set_version_flag("--version", absl::StrCat("fleet-agent ", Version()));
+  app.add_option("--config", arguments.config, "agent.yaml; without it the defaults hold");
+  app.add_option("--root", arguments.root, "read /proc, /sys and /etc below this directory");
+  app.add_flag("--check-config", arguments.check_config, "say all that is wrong with --config");
+  app.add_flag("-v,--verbose", arguments.verbose, "log more");
+  app.fallthrough();
+  CLI::App* check = app.add_subcommand("check", "run checks once and print their verdicts");
+  check->add_option("name", arguments.checks, "which checks; all without one");
+  check->add_option("-o,--output", arguments.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  CLI::App* forget = app.add_subcommand("forget", "forget that a check was ever seen here");
+  forget->add_option("check", arguments.forget, "its name")->required();
+  CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
+  docs->group("");  // for ./dev, not for people
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 64;
+  }
+  if (arguments.verbose) log::SetLevel(log::Level::kDebug);
+  if (arguments.check_config) {
+    AgentSettings settings;
+    if (!LoadSettings(arguments, settings)) return 1;
+    std::cout << (arguments.config.empty() ? "no --config: the defaults hold"
+                                           : arguments.config + " is good")
+              << "\n";
+    return 0;
+  }
+  if (check->parsed()) return RunCheckCommand(arguments);
+  if (forget->parsed()) return RunForgetCommand(arguments);
+  if (docs->parsed()) {
+    std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
+    return 0;
+  }
+  return RunDaemon(arguments);
+}
+
+}  // namespace
+}  // namespace fleet::agent
+
+int main(int argc, char** argv) { return fleet::agent::Main(argc, argv); }
