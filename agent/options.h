@@ -41,6 +41,8 @@ struct LoadOptions {
 
 struct NetworkOptions {
   std::vector<std::string> expect_up;  // links that must be up
+  double conntrack_warn_ratio = 0.80;  // of the connection tracking table
+  double conntrack_crit_ratio = 0.95;
 };
 
 struct ClockOptions {

@@ -7,6 +7,7 @@ constexpr CheckSpec kChecks[] = {
     {"cpu", 1, absl::Seconds(2), MakeCpuCheck},
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
+    {"network", 1, absl::Seconds(5), MakeNetworkCheck},
 };
 
 }  // namespace

@@ -36,5 +36,6 @@ absl::Span<const CheckSpec> AllChecks();
 std::unique_ptr<Check> MakeCpuCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeLoadCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeMemoryCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);
 
 }  // namespace fleet::agent

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace fleet::agent {
+
+/// One counter of the network stack: "TcpExt_ListenDrops".
+struct NetstatField {
+  std::string name;
+  double value = 0;
+  bool operator==(const NetstatField&) const = default;
+};
+
+/// Whether node_exporter's default --collector.netstat.fields keeps this one of the kernel's some
+/// 400 fields: ("TcpExt", "ListenDrops").
+bool IsNetstatFieldKept(absl::string_view protocol, absl::string_view field);
+
+/// Parses /proc/net/netstat and /proc/net/snmp: pairs of lines such as
+///   Udp: InDatagrams NoPorts InErrors OutDatagrams
+///   Udp: 29 0 0 30
+/// and returns the fields that IsNetstatFieldKept, in the file's order.
+///
+/// Errors: kInvalidArgument when two lines do not pair or a kept field is no number.
+/// Source: snmp_seq_show() in net/ipv4/proc.c
+absl::StatusOr<std::vector<NetstatField>> ParseNetstat(absl::string_view text);
+
+/// Parses /proc/net/snmp6, such as
+///   Ip6InOctets                     	128
+/// as ParseNetstat does; that field is "Ip6_InOctets". Names without a 6 are skipped.
+///
+/// Errors: kInvalidArgument when a kept field is no number.
+absl::StatusOr<std::vector<NetstatField>> ParseSnmp6(absl::string_view text);
+
+}  // namespace fleet::agent

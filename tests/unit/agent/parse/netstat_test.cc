@@ -1,0 +1,71 @@
+#include "agent/parse/netstat.h"
+
+#include "tests/support/matchers.h"
+
+namespace fleet::agent {
+namespace {
+
+using ::fleet::test::HasCode;
+using ::fleet::test::IsOkAnd;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(ParseNetstatTest, KeepsWhatNodeExporterKeeps) {
+  EXPECT_THAT(ParseNetstat("TcpExt: SyncookiesSent PruneCalled ListenDrops TCPTimeouts\n"
+                           "TcpExt: 1 2 3 4\n"
+                           "IpExt: InNoRoutes InOctets OutOctets\n"
+                           "IpExt: 5 6 7\n"
+                           "Ip: Forwarding DefaultTTL\n"
+                           "Ip: 2 64\n"
+                           "Tcp: RtoMax MaxConn CurrEstab\n"
+                           "Tcp: 120000 -1 4\n"
+                           "UdpLite: InDatagrams InErrors\n"
+                           "UdpLite: 8 9\n"),
+              IsOkAnd(ElementsAre(
+                  NetstatField{"TcpExt_SyncookiesSent", 1}, NetstatField{"TcpExt_ListenDrops", 3},
+                  NetstatField{"TcpExt_TCPTimeouts", 4}, NetstatField{"IpExt_InOctets", 6},
+                  NetstatField{"IpExt_OutOctets", 7}, NetstatField{"Ip_Forwarding", 2},
+                  NetstatField{"Tcp_CurrEstab", 4}, NetstatField{"UdpLite_InErrors", 9})));
+}
+
+TEST(ParseNetstatTest, RejectsMalformedText) {
+  for (const char* text : {"TcpExt: ListenDrops\n", "TcpExt: ListenDrops\nIpExt: 1\n",
+                           "TcpExt: ListenDrops\nTcpExt:\n", "TcpExt: ListenDrops\nTcpExt: 1 2\n",
+                           "TcpExt: ListenDrops\nTcpExt: x\n", "TcpExt: ListenDrops\nTcpExt: nan\n",
+                           "Tcp a\nTcp 1\n", ": a\n: 1\n", "   \n   \n"}) {
+    SCOPED_TRACE(text);
+    EXPECT_THAT(ParseNetstat(text), HasCode(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(ParseSnmp6Test, SplitsTheNameAtTheSix) {
+  EXPECT_THAT(ParseSnmp6("Ip6InReceives                   \t1\n"
+                         "Ip6InOctets                     \t128\n"
+                         "Icmp6InMsgs\t2\n"
+                         "Icmp6OutType133\t3\n"
+                         "Udp6RcvbufErrors \t4\n"
+                         "UdpLite6InErrors \t5\n"
+                         "Something \t6\n"),
+              IsOkAnd(ElementsAre(
+                  NetstatField{"Ip6_InOctets", 128}, NetstatField{"Icmp6_InMsgs", 2},
+                  NetstatField{"Udp6_RcvbufErrors", 4}, NetstatField{"UdpLite6_InErrors", 5})));
+  EXPECT_THAT(ParseSnmp6(""), IsOkAnd(IsEmpty()));
+}
+
+TEST(ParseSnmp6Test, RejectsMalformedText) {
+  for (const char* text : {"Ip6InOctets\n", "Ip6InOctets x\n", "Ip6InOctets 1 2\n"}) {
+    SCOPED_TRACE(text);
+    EXPECT_THAT(ParseSnmp6(text), HasCode(absl::StatusCode::kInvalidArgument));
+  }
+}
+
+TEST(IsNetstatFieldKeptTest, ComparesWholeNames) {
+  EXPECT_TRUE(IsNetstatFieldKept("Udp6", "NoPorts"));
+  EXPECT_FALSE(IsNetstatFieldKept("UdpLite6", "NoPorts"));
+  EXPECT_FALSE(IsNetstatFieldKept("TcpExt", "TCPTimeoutsX"));
+  EXPECT_FALSE(IsNetstatFieldKept("Tcp", "ListenDrops"));
+  EXPECT_TRUE(IsNetstatFieldKept("Tcp", "InErrs"));
+}
+
+}  // namespace
+}  // namespace fleet::agent
