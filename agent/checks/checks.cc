@@ -8,6 +8,7 @@ constexpr CheckSpec kChecks[] = {
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
+    {"raid", 1, absl::Seconds(2), MakeRaidCheck},
 };
 
 }  // namespace
