@@ -1,0 +1,161 @@
+#include "collector/config.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "collector/host_name.h"
+#include "common/escape.h"
+
+namespace fleet::collector {
+namespace {
+
+constexpr size_t kKeyBytesMin = 16;
+
+void ReadListen(const std::string& text, const std::string& field, Address& address,
+                ConfigLoader& loader) {
+  if (text.empty()) return;
+  absl::StatusOr<Address> parsed = ParseAddress(text);
+  if (parsed.ok()) {
+    address = *std::move(parsed);
+  } else {
+    loader.AddProblem(field, std::string(parsed.status().message()));
+  }
+}
+
+std::string ReadPem(const std::string& path, const std::string& field, ConfigLoader& loader) {
+  if (path.empty()) {
+    loader.AddProblem(field, "expected the path of a PEM file");
+    return {};
+  }
+  absl::StatusOr<std::string> text = ReadSecretFile(path);
+  if (!text.ok()) {
+    loader.AddProblem(field, std::string(text.status().message()));
+    return {};
+  }
+  if (!absl::StrContains(*text, "-----BEGIN ")) {
+    loader.AddProblem(field, absl::StrCat("no PEM block in ", Quote(path)));
+  }
+  return *std::move(text);
+}
+
+void ReadTls(const v1::CollectorConfig& config, CollectorOptions& options, ConfigLoader& loader) {
+  if (config.has_tls()) {
+    TlsTexts texts;
+    texts.ca = ReadPem(config.tls().ca(), "tls.ca", loader);
+    texts.cert = ReadPem(config.tls().cert(), "tls.cert", loader);
+    texts.key = ReadPem(config.tls().key(), "tls.key", loader);
+    options.tls = std::move(texts);
+  }
+  if (config.insecure() && config.has_tls()) {
+    loader.AddProblem("insecure", "either tls or insecure, not both");
+  } else if (config.insecure() && !IsLoopback(options.grpc.host)) {
+    loader.AddProblem(
+        "grpc.listen",
+        absl::StrCat("insecure listens on loopback only, such as 127.0.0.1:10235, not ",
+                     options.grpc.ToString()));
+  } else if (!config.insecure() && !config.has_tls()) {
+    loader.AddProblem("tls",
+                      "expected ca, cert and key (or insecure: true on loopback, to try it out)");
+  }
+}
+
+void ReadKeys(const std::string& path, CollectorOptions& options, ConfigLoader& loader) {
+  if (path.empty()) return;
+  const absl::StatusOr<std::string> text = ReadSecretFile(path);
+  if (!text.ok()) {
+    loader.AddProblem("http.keys_file", std::string(text.status().message()));
+    return;
+  }
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty() || absl::StartsWith(line, "#")) continue;
+    if (line.size() < kKeyBytesMin) {
+      loader.AddProblem("http.keys_file",
+                        absl::StrCat("line ", number, " of ", Quote(path),
+                                     ": expected a key of at least ", kKeyBytesMin, " characters"));
+      continue;
+    }
+    options.keys.emplace_back(line);
+  }
+}
+
+void ReadHosts(const v1::CollectorConfig& config, CollectorOptions& options, ConfigLoader& loader) {
+  for (const auto& [name, host] : config.hosts()) {
+    const std::string field = absl::StrCat("hosts.", name);
+    if (!IsHostName(name)) loader.AddProblem(field, "expected a host name");
+    const auto check = [&loader](const std::string& at, const std::string& parent) {
+      if (IsParent(parent)) return;
+      loader.AddProblem(
+          at, absl::StrCat(Quote(parent), ": expected host, host/check or host/check/item"));
+    };
+    if (!host.parent().empty()) check(absl::StrCat(field, ".parent"), host.parent());
+    for (const auto& [of, parent] : host.parents()) {
+      check(absl::StrCat(field, ".parents.", of), parent);
+    }
+    options.hosts.emplace(name, host);
+  }
+}
+
+void ReadLimits(const v1::LimitsConfig& limits, CollectorOptions& options, ConfigLoader& loader) {
+  const auto positive = [&loader](bool has, double value, const char* field) {
+    if (has && !(value > 0)) loader.AddProblem(field, "expected more than 0");
+    return has && value > 0;
+  };
+  if (positive(limits.has_hosts(), limits.hosts(), "limits.hosts")) {
+    options.hosts_max = limits.hosts();
+  }
+  if (positive(limits.has_series_per_host(), limits.series_per_host(), "limits.series_per_host")) {
+    options.series_per_host_max = limits.series_per_host();
+  }
+  if (positive(limits.has_message_bytes(), static_cast<double>(limits.message_bytes()),
+               "limits.message_bytes")) {
+    if (limits.message_bytes() > (256 << 20)) {
+      loader.AddProblem("limits.message_bytes", "expected at most 256MiB");
+    } else {
+      options.message_bytes_max = static_cast<size_t>(limits.message_bytes());
+    }
+  }
+  if (positive(limits.has_reports_per_second(), limits.reports_per_second(),
+               "limits.reports_per_second")) {
+    options.reports_per_second_max = limits.reports_per_second();
+  }
+  if (positive(limits.has_http_connections(), limits.http_connections(),
+               "limits.http_connections")) {
+    options.http_connections_max = limits.http_connections();
+  }
+}
+
+}  // namespace
+
+bool IsParent(absl::string_view text) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(text, absl::MaxSplits('/', 2));
+  if (!IsHostName(parts[0])) return false;
+  for (const absl::string_view part : parts) {
+    if (part.empty()) return false;
+  }
+  return true;
+}
+
+CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverrides& overrides,
+                                      ConfigLoader& loader) {
+  v1::CollectorConfig config;
+  if (!path.empty()) loader.LoadFile(path, config);
+  if (overrides.insecure) config.set_insecure(true);
+  if (!overrides.grpc_listen.empty()) config.mutable_grpc()->set_listen(overrides.grpc_listen);
+  if (!overrides.http_listen.empty()) config.mutable_http()->set_listen(overrides.http_listen);
+
+  CollectorOptions options;
+  ReadListen(config.grpc().listen(), "grpc.listen", options.grpc, loader);
+  ReadListen(config.http().listen(), "http.listen", options.http, loader);
+  ReadTls(config, options, loader);
+  ReadKeys(config.http().keys_file(), options, loader);
+  if (!config.http().job().empty()) options.job = config.http().job();
+  ReadHosts(config, options, loader);
+  ReadLimits(config.limits(), options, loader);
+  return options;
+}
+
+}  // namespace fleet::collector

@@ -1,0 +1,99 @@
+#include "collector/self_metrics.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <sstream>
+
+namespace fleet::collector {
+
+namespace self {
+
+absl::Span<const MetricDesc* const> Descriptors() {
+  static constexpr const MetricDesc* kAll[] = {
+      &kBuildInfo,       &kStreams,  &kStreamsClosed, &kReports,     &kSamples,
+      &kBytes,           &kRejected, &kHttpRequests,  &kHttpSeconds, &kHttpBytes,
+      &kHttpConnections, &kHttpShut, &kWatchers,      &kCpu,         &kResident,
+      &kVirtual,         &kThreads,  &kStart,         &kOpenFds,     &kMaxFds,
+  };
+  return kAll;
+}
+
+}  // namespace self
+
+namespace {
+
+prometheus::Labels ToLabels(absl::Span<const Label> labels) {
+  prometheus::Labels out;
+  for (const Label& label : labels) out.emplace(label.name, label.value);
+  return out;
+}
+
+}  // namespace
+
+void SelfCounter::Add(double value) const {
+  static_cast<prometheus::Counter*>(counter_)->Increment(value);
+}
+
+// The library throws for names that are not valid, which the descriptors' are.
+struct SelfMetrics::Library {
+  prometheus::Registry registry;
+
+  prometheus::Counter& CounterOf(const MetricDesc& desc, absl::Span<const Label> labels) {
+    return prometheus::BuildCounter()
+        .Name(std::string(desc.name))
+        .Help(std::string(desc.help))
+        .Register(registry)
+        .Add(ToLabels(labels));
+  }
+  prometheus::Gauge& GaugeOf(const MetricDesc& desc, absl::Span<const Label> labels) {
+    return prometheus::BuildGauge()
+        .Name(std::string(desc.name))
+        .Help(std::string(desc.help))
+        .Register(registry)
+        .Add(ToLabels(labels));
+  }
+};
+
+SelfMetrics::SelfMetrics() : library_(std::make_unique<Library>()) {}
+SelfMetrics::~SelfMetrics() = default;
+
+SelfCounter SelfMetrics::Counter(const MetricDesc& desc, absl::Span<const Label> labels) {
+  return SelfCounter(&library_->CounterOf(desc, labels));
+}
+
+void SelfMetrics::Count(const MetricDesc& desc, absl::Span<const Label> labels, double value) {
+  library_->CounterOf(desc, labels).Increment(value);
+}
+
+void SelfMetrics::Set(const MetricDesc& desc, absl::Span<const Label> labels, double value) {
+  if (desc.type != MetricType::kCounter) {
+    library_->GaugeOf(desc, labels).Set(value);
+    return;
+  }
+  prometheus::Counter& counter = library_->CounterOf(desc, labels);
+  const double before = counter.Value();
+  if (value > before) counter.Increment(value - before);
+}
+
+void SelfMetrics::AddSource(std::function<void(SelfMetrics&)> source) {
+  MutexLock lock(mutex_);
+  sources_.push_back(std::move(source));
+}
+
+void SelfMetrics::ClearSources() {
+  MutexLock lock(mutex_);
+  sources_.clear();
+}
+
+std::string SelfMetrics::Render() {
+  MutexLock lock(mutex_);
+  for (const auto& source : sources_) source(*this);
+  std::ostringstream out;
+  prometheus::TextSerializer().Serialize(out, library_->registry.Collect());
+  return out.str();
+}
+
+}  // namespace fleet::collector

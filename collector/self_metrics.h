@@ -1,0 +1,107 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "common/metric.h"
+#include "common/mutex.h"
+
+namespace fleet::collector {
+
+/// What the collector says of itself at /metrics/self.
+namespace self {
+inline constexpr MetricDesc kBuildInfo = {"fleet_collector_build_info", MetricType::kGauge,
+                                          "Which collector this is; always 1."};
+inline constexpr MetricDesc kStreams = {"fleet_collector_streams", MetricType::kGauge,
+                                        "Open streams of agents, by lane."};
+inline constexpr MetricDesc kStreamsClosed = {
+    "fleet_collector_streams_closed_total", MetricType::kCounter,
+    "Streams of agents that ended, by the code they ended with."};
+inline constexpr MetricDesc kReports = {"fleet_collector_reports_total", MetricType::kCounter,
+                                        "Reports taken in, by lane."};
+inline constexpr MetricDesc kSamples = {"fleet_collector_samples_total", MetricType::kCounter,
+                                        "Samples taken in, by lane."};
+inline constexpr MetricDesc kBytes = {"fleet_collector_received_bytes_total", MetricType::kCounter,
+                                      "Bytes of segment records taken in, by lane."};
+inline constexpr MetricDesc kRejected = {
+    "fleet_collector_rejected_total", MetricType::kCounter,
+    "Messages and streams of agents that were refused, by reason."};
+inline constexpr MetricDesc kHttpRequests = {"fleet_collector_http_requests_total",
+                                             MetricType::kCounter,
+                                             "HTTP requests answered, by route and status code."};
+inline constexpr MetricDesc kHttpSeconds = {
+    "fleet_collector_http_request_seconds_total", MetricType::kCounter,
+    "Seconds from a request's first line until its answer was taken, by route."};
+inline constexpr MetricDesc kHttpBytes = {"fleet_collector_http_response_bytes_total",
+                                          MetricType::kCounter,
+                                          "Bytes of HTTP bodies made, by route."};
+inline constexpr MetricDesc kHttpConnections = {"fleet_collector_http_connections",
+                                                MetricType::kGauge, "Open HTTP connections."};
+inline constexpr MetricDesc kHttpShut = {
+    "fleet_collector_http_connections_shut_total", MetricType::kCounter,
+    "HTTP connections shut for a limit of connections or for a deadline."};
+inline constexpr MetricDesc kWatchers = {"fleet_collector_status_watchers", MetricType::kGauge,
+                                         "Clients that watch the status."};
+inline constexpr MetricDesc kCpu = {"process_cpu_seconds_total", MetricType::kCounter,
+                                    "Total user and system CPU time spent in seconds.", true};
+inline constexpr MetricDesc kResident = {"process_resident_memory_bytes", MetricType::kGauge,
+                                         "Resident memory size in bytes.", true};
+inline constexpr MetricDesc kVirtual = {"process_virtual_memory_bytes", MetricType::kGauge,
+                                        "Virtual memory size in bytes.", true};
+inline constexpr MetricDesc kThreads = {"process_threads", MetricType::kGauge,
+                                        "Number of OS threads in the process.", true};
+inline constexpr MetricDesc kStart = {"process_start_time_seconds", MetricType::kGauge,
+                                      "Start time of the process since unix epoch in seconds.",
+                                      true};
+inline constexpr MetricDesc kOpenFds = {"process_open_fds", MetricType::kGauge,
+                                        "Number of open file descriptors.", true};
+inline constexpr MetricDesc kMaxFds = {"process_max_fds", MetricType::kGauge,
+                                       "Maximum number of open file descriptors.", true};
+/// Every one of the above.
+absl::Span<const MetricDesc* const> Descriptors();
+}  // namespace self
+
+/// A counter that costs one atomic addition.
+class SelfCounter {
+ public:
+  void Add(double value = 1) const;
+
+ private:
+  friend class SelfMetrics;
+  explicit SelfCounter(void* counter) : counter_(counter) {}
+  void* counter_;  // the library's, owned by its registry
+};
+
+/// The collector's metrics about itself; the one door to prometheus-cpp. Thread-safe.
+class SelfMetrics {
+ public:
+  SelfMetrics();
+  ~SelfMetrics();
+
+  SelfCounter Counter(const MetricDesc& desc, absl::Span<const Label> labels);
+  void Count(const MetricDesc& desc, absl::Span<const Label> labels, double value = 1);
+  /// A gauge, or a counter whose value somebody else keeps.
+  void Set(const MetricDesc& desc, absl::Span<const Label> labels, double value);
+  /// Called before each Render to Set what others know, by one thread at a time.
+  void AddSource(std::function<void(SelfMetrics&)> source);
+  /// Forgets every source, when what they look at goes.
+  void ClearSources();
+
+  /// Everything in text 0.0.4.
+  std::string Render();
+
+ private:
+  struct Library;
+
+  const std::unique_ptr<Library> library_;
+  Mutex mutex_;
+  std::vector<std::function<void(SelfMetrics&)>> sources_ ABSL_GUARDED_BY(mutex_);
+};
+
+/// Sets the process_* metrics from /proc/self. A value that cannot be read is left out.
+void SetProcessMetrics(SelfMetrics& metrics);
+
+}  // namespace fleet::collector

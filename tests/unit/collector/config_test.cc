@@ -1,0 +1,137 @@
+#include "collector/config.h"
+
+#include <gmock/gmock.h>
+
+#include "collector/host_name.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_host.h"
+
+namespace fleet::collector {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+class CollectorConfigTest : public ::testing::Test {
+ protected:
+  CollectorOptions Load(const std::string& yaml, const ConfigOverrides& overrides = {}) {
+    const std::string path = dir_ / "collector.yaml";
+    test::WriteFile(path, yaml);
+    return LoadCollectorOptions(path, overrides, loader_);
+  }
+
+  test::TempDir dir_;
+  ConfigLoader loader_;
+};
+
+TEST_F(CollectorConfigTest, NothingButInsecureIsNeededToTryItOut) {
+  const CollectorOptions options =
+      LoadCollectorOptions("", {.insecure = true, .grpc_listen = {}, .http_listen = {}}, loader_);
+  EXPECT_EQ(loader_.Problems(), "");
+  EXPECT_EQ(options.grpc.ToString(), "127.0.0.1:10235");
+  EXPECT_EQ(options.http.ToString(), "127.0.0.1:10236");
+  EXPECT_FALSE(options.tls.has_value());
+}
+
+TEST_F(CollectorConfigTest, ReadsEveryKey) {
+  test::WriteFile(dir_ / "ca", "-----BEGIN CERTIFICATE-----\nca\n");
+  test::WriteFile(dir_ / "cert", "-----BEGIN CERTIFICATE-----\ncert\n");
+  test::WriteFile(dir_ / "key", "-----BEGIN PRIVATE KEY-----\nkey\n");
+  test::WriteFile(dir_ / "keys", "# status page\n0123456789abcdef\n\n  fedcba9876543210 \n");
+  const CollectorOptions options =
+      Load(absl::StrCat(R"(
+grpc: {listen: "10.235.0.4:10235"}
+http: {listen: "[::1]:0", keys_file: )",
+                        dir_ / "keys", R"(, job: ours}
+tls: {ca: )",
+                        dir_ / "ca", ", cert: ", dir_ / "cert", ", key: ", dir_ / "key", R"(}
+hosts: {parasect: {parent: tempo/tinc/parasect, parents: {sidekiq: tempo/redis}}}
+limits: {hosts: 5, series_per_host: 6, message_bytes: 1MiB, reports_per_second: 7.5, http_connections: 8}
+)"));
+  EXPECT_EQ(loader_.Problems(), "");
+  EXPECT_EQ(options.grpc.ToString(), "10.235.0.4:10235");
+  EXPECT_EQ(options.http.ToString(), "[::1]:0");
+  ASSERT_TRUE(options.tls.has_value());
+  EXPECT_THAT(options.tls->key, HasSubstr("PRIVATE KEY"));
+  EXPECT_THAT(options.keys, ElementsAre("0123456789abcdef", "fedcba9876543210"));
+  EXPECT_EQ(options.job, "ours");
+  EXPECT_EQ(options.hosts.at("parasect").parent(), "tempo/tinc/parasect");
+  EXPECT_THAT(options.hosts.at("parasect").parents(), ElementsAre(Pair("sidekiq", "tempo/redis")));
+  EXPECT_EQ(options.hosts_max, 5);
+  EXPECT_EQ(options.series_per_host_max, 6);
+  EXPECT_EQ(options.message_bytes_max, 1 << 20);
+  EXPECT_EQ(options.reports_per_second_max, 7.5);
+  EXPECT_EQ(options.http_connections_max, 8);
+}
+
+TEST_F(CollectorConfigTest, PlaintextStaysOnLoopback) {
+  Load("insecure: true\ngrpc: {listen: \"10.235.0.4:10235\"}\n");
+  EXPECT_THAT(loader_.Problems(),
+              HasSubstr("collector.yaml:2: grpc.listen: insecure listens on loopback only"));
+}
+
+TEST_F(CollectorConfigTest, OverridesWin) {
+  const CollectorOptions options =
+      Load("insecure: true\ngrpc: {listen: \"127.0.0.1:1\"}\n",
+           {.insecure = false, .grpc_listen = "127.0.0.1:0", .http_listen = "127.0.0.1:0"});
+  EXPECT_EQ(loader_.Problems(), "");
+  EXPECT_EQ(options.grpc.port, 0);
+  EXPECT_EQ(options.http.port, 0);
+}
+
+TEST_F(CollectorConfigTest, AllProblemsAtOnce) {
+  test::WriteFile(dir_ / "keys", "short\n");
+  Load(absl::StrCat(R"(grpc: {listen: "nonsense"}
+http:
+  listen: "::1:5"
+  keys_file: )",
+                    dir_ / "keys", R"(
+  jbo: x
+tls: {ca: /nowhere/ca.pem, cert: "", key: )",
+                    dir_ / "keys", R"(}
+insecure: true
+hosts:
+  -bad: {}
+  tempo: {parent: "tempo//x"}
+limits: {hosts: 0, message_bytes: 1GiB}
+)"));
+  std::vector<std::string> fields;
+  for (const ConfigProblem& problem : loader_.problems()) fields.push_back(problem.field);
+  EXPECT_THAT(fields, ::testing::IsSupersetOf({"grpc.listen", "http.listen", "http.keys_file",
+                                               "http.jbo", "tls.ca", "tls.cert", "tls.key",
+                                               "insecure", "hosts.-bad", "hosts.tempo.parent",
+                                               "limits.hosts", "limits.message_bytes"}))
+      << loader_.Problems();
+  EXPECT_THAT(loader_.Problems(), HasSubstr("collector.yaml:5: http.jbo"));
+}
+
+TEST_F(CollectorConfigTest, SaysWhatIsMissingWithoutAnyConfig) {
+  LoadCollectorOptions("", {}, loader_);
+  EXPECT_THAT(loader_.Problems(), HasSubstr("tls: expected ca, cert and key"));
+}
+
+TEST(IsParentTest, HostCheckItem) {
+  // An item may begin with a slash: a mount does.
+  for (const char* text : {"tempo", "tempo/tinc", "tempo/tinc/parasect", "tempo/disk//data"}) {
+    EXPECT_TRUE(IsParent(text)) << text;
+  }
+  for (const char* text : {"", "/", "tempo/", "/tinc", "tempo//", "te mpo", "../x"}) {
+    EXPECT_FALSE(IsParent(text)) << text;
+  }
+}
+
+TEST(IsHostNameTest, AcceptsNamesOnly) {
+  for (const char* name : {"tempo", "tempo.chitter.xyz", "a", "web-01", "web_01", "10.0.0.1"}) {
+    EXPECT_TRUE(IsHostName(name)) << name;
+  }
+  for (const std::string& name :
+       {std::string(), std::string("-a"), std::string("a-"), std::string("."), std::string("a b"),
+        std::string("a/b"), std::string("a\"b"), std::string("a\n"), std::string("*.x.y"),
+        std::string("a\0b", 3), std::string(254, 'a'), std::string("h\xc3\xb6st")}) {
+    EXPECT_FALSE(IsHostName(name)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace fleet::collector
