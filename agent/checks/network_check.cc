@@ -14,7 +14,6 @@
 #include "agent/parse/netstat.h"
 #include "agent/parse/nf_conntrack.h"
 #include "agent/parse/sockstat.h"
-#include "agent/parse/softnet_stat.h"
 #include "common/status_macros.h"
 #include "common/units.h"
 
@@ -73,10 +72,6 @@ constexpr MetricDesc kMetrics[] = {
     {"node_sockstat_*", kG, "The kernel's socket statistic %s.", true},
     {"node_arp_entries", kG, "Entries of the ARP table by link.", true},
     {"node_udp_queues", kG, "Bytes waiting in UDP sockets.", true},
-    {"node_softnet_processed_total", kC, "Packets that the CPU took from its backlog.", true},
-    {"node_softnet_dropped_total", kC, "Packets dropped because the backlog was full.", true},
-    {"node_softnet_times_squeezed_total", kC,
-     "Times the CPU stopped taking packets with more waiting.", true},
     {"node_nf_conntrack_entries", kG, "Connections tracked.", true},
     {"node_nf_conntrack_entries_limit", kG, "Connections that can be tracked.", true},
 
@@ -137,12 +132,9 @@ constexpr const MetricDesc& kNetstat = kRest[3];
 constexpr const MetricDesc& kSockstat = kRest[4];
 constexpr const MetricDesc& kArp = kRest[5];
 constexpr const MetricDesc& kUdpQueues = kRest[6];
-constexpr const MetricDesc& kSoftnetProcessed = kRest[7];
-constexpr const MetricDesc& kSoftnetDropped = kRest[8];
-constexpr const MetricDesc& kSoftnetSqueezed = kRest[9];
-constexpr const MetricDesc& kConntrackEntries = kRest[10];
-constexpr const MetricDesc& kConntrackLimit = kRest[11];
-constexpr const MetricDesc* kConntrackStats = kRest + 12;
+constexpr const MetricDesc& kConntrackEntries = kRest[7];
+constexpr const MetricDesc& kConntrackLimit = kRest[8];
+constexpr const MetricDesc* kConntrackStats = kRest + 9;
 static_assert(kConntrackStats + std::size(kConntrackFields) == std::end(kMetrics));
 
 double Number(uint64_t value) { return static_cast<double>(value); }
@@ -165,7 +157,6 @@ class NetworkCheck final : public Check {
     keep(CollectNetstat(run));
     keep(CollectSockets(run));
     keep(CollectArp(run));
-    keep(CollectSoftnet(run));
     keep(CollectConntrack(run));
     FLEET_RETURN_IF_ERROR(first);
     if (run.report().samples.size() == 0 && run.report().items.empty()) {
@@ -271,18 +262,6 @@ class NetworkCheck final : public Check {
     FLEET_ASSIGN_OR_RETURN(const auto counts, CountArpEntries(text));
     for (const auto& [device, count] : counts) {
       run.Add(kArp, {{"device", device}}, Number(count));
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status CollectSoftnet(CheckRun& run) const {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/net/softnet_stat"));
-    FLEET_ASSIGN_OR_RETURN(const std::vector<SoftnetStat> stats, ParseSoftnetStat(text));
-    for (const SoftnetStat& stat : stats) {
-      const std::string cpu = absl::StrCat(stat.cpu);
-      run.Add(kSoftnetProcessed, {{"cpu", cpu}}, Number(stat.processed));
-      run.Add(kSoftnetDropped, {{"cpu", cpu}}, Number(stat.dropped));
-      run.Add(kSoftnetSqueezed, {{"cpu", cpu}}, Number(stat.times_squeezed));
     }
     return absl::OkStatus();
   }
