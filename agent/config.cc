@@ -228,6 +228,10 @@ class Converter {
     FLEET_SET(config, replay_lag_crit, postgres.replay_lag_crit);
     FLEET_SET(config, archiver_failing_crit, postgres.archiver_failing_crit);
     FLEET_SET(config, sizes_interval, postgres.sizes_interval);
+    FLEET_SET(config, lock_wait_warn, postgres.lock_wait_warn);
+    FLEET_SET(config, lock_wait_crit, postgres.lock_wait_crit);
+    FLEET_SET(config, slot_retained_warn, postgres.slot_retained_warn_bytes);
+    FLEET_SET(config, slot_retained_crit, postgres.slot_retained_crit_bytes);
   }
 
   RedisServer ToRedisServer(const v1::RedisServerConfig& config, const std::string& field) {

@@ -88,12 +88,16 @@ struct PostgresOptions {
   double connections_crit_ratio = 0.95;
   absl::Duration idle_in_transaction_warn = absl::Minutes(5);
   absl::Duration transaction_warn = absl::Hours(1);
+  absl::Duration lock_wait_warn = absl::Minutes(1);
+  absl::Duration lock_wait_crit = absl::Minutes(10);
   absl::Duration replay_lag_warn = absl::Minutes(1);
   absl::Duration replay_lag_crit = absl::Minutes(10);
   absl::Duration archiver_failing_crit = absl::Minutes(10);
   absl::Duration sizes_interval = absl::Minutes(10);
   double wraparound_warn_xids = 1.0e9;
   double wraparound_crit_xids = 1.5e9;
+  int64_t slot_retained_warn_bytes = int64_t{4} << 30;  // WAL that a replication slot holds back
+  int64_t slot_retained_crit_bytes = int64_t{32} << 30;
 };
 
 struct RedisServer {

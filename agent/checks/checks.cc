@@ -9,6 +9,7 @@ constexpr CheckSpec kChecks[] = {
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
+    {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
 };
 
 }  // namespace

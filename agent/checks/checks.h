@@ -38,5 +38,6 @@ std::unique_ptr<Check> MakeLoadCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeMemoryCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRaidCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakePostgresCheck(const CheckEnv& env);
 
 }  // namespace fleet::agent
