@@ -148,6 +148,9 @@ class Converter {
     Schedule("load", config.has_load(), config.load().schedule());
     FLEET_SET(config.load(), warn_per_cpu, checks.load.warn_per_cpu);
     FLEET_SET(config.load(), crit_per_cpu, checks.load.crit_per_cpu);
+    Schedule("kernel", config.has_kernel(), config.kernel().schedule());
+    FLEET_SET(config.kernel(), files_warn, checks.kernel.files_warn_ratio);
+    FLEET_SET(config.kernel(), files_crit, checks.kernel.files_crit_ratio);
     Schedule("clock", config.has_clock(), config.clock().schedule());
     FLEET_SET(config.clock(), offset_warn, checks.clock.offset_warn_seconds);
     FLEET_SET(config.clock(), offset_crit, checks.clock.offset_crit_seconds);

@@ -39,6 +39,11 @@ struct LoadOptions {
   double crit_per_cpu = 16;
 };
 
+struct KernelOptions {
+  double files_warn_ratio = 0.80;  // open files of the whole machine, of fs.file-max
+  double files_crit_ratio = 0.95;
+};
+
 struct NetworkOptions {
   std::vector<std::string> expect_up;  // links that must be up
   double conntrack_warn_ratio = 0.80;  // of the connection tracking table
@@ -156,6 +161,7 @@ struct CheckOptions {
   MemoryOptions memory;
   CpuOptions cpu;
   LoadOptions load;
+  KernelOptions kernel;
   NetworkOptions network;
   ClockOptions clock;
   SystemdOptions systemd;

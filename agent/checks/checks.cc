@@ -4,7 +4,9 @@ namespace fleet::agent {
 namespace {
 
 constexpr CheckSpec kChecks[] = {
+    {"clock", 1, absl::Seconds(2), MakeClockCheck},
     {"cpu", 1, absl::Seconds(2), MakeCpuCheck},
+    {"kernel", 1, absl::Seconds(2), MakeKernelCheck},
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},

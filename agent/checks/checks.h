@@ -33,7 +33,9 @@ struct CheckSpec {
 /// Every check, sorted by name.
 absl::Span<const CheckSpec> AllChecks();
 
+std::unique_ptr<Check> MakeClockCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeCpuCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeKernelCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeLoadCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeMemoryCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);

@@ -1,14 +1,13 @@
 #include <algorithm>
 #include <optional>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/checks/checks.h"
 #include "agent/checks/oom_history.h"
 #include "agent/checks/pressure_window.h"
 #include "agent/parse/meminfo.h"
-#include "agent/parse/text.h"
+#include "agent/parse/uptime.h"
 #include "agent/parse/vmstat.h"
 #include "common/status_macros.h"
 #include "common/units.h"
@@ -176,11 +175,8 @@ class MemoryCheck final : public Check {
   }
   absl::Duration Uptime() const {
     const auto text = fs_.Read("proc/uptime");
-    uint32_t seconds = 0;
-    if (!text.ok() || !ParseInteger(absl::string_view(*text).substr(0, text->find('.')), seconds)) {
-      return absl::InfiniteDuration();
-    }
-    return absl::Seconds(seconds);
+    return text.ok() ? ParseUptime(*text).value_or(absl::InfiniteDuration())
+                     : absl::InfiniteDuration();
   }
 
   const HostFs fs_;
