@@ -1,13 +1,10 @@
 #include "agent/config.h"
 
-#include <arpa/inet.h>
-
 #include <set>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "common/address.h"
 #include "common/escape.h"
 #include "fleet/v1/config.pb.h"
 
@@ -31,23 +28,6 @@ void Set(bool given, double seconds, absl::Duration& field) {
 template <typename List>
 std::vector<std::string> ToVector(const List& list) {
   return {list.begin(), list.end()};
-}
-
-/// Host and port of "host:port" or "[v6]:port"; false when it is neither.
-bool SplitAddress(absl::string_view address, std::string& host, uint32_t& port) {
-  const size_t colon = address.rfind(':');
-  if (colon == absl::string_view::npos || !absl::SimpleAtoi(address.substr(colon + 1), &port) ||
-      port > 65535) {
-    return false;
-  }
-  absl::string_view name = address.substr(0, colon);
-  if (absl::StartsWith(name, "[") && absl::EndsWith(name, "]")) {
-    name = name.substr(1, name.size() - 2);
-  } else if (absl::StrContains(name, ':')) {
-    return false;
-  }
-  host = std::string(name);
-  return !host.empty();
 }
 
 class Converter {
@@ -94,12 +74,11 @@ class Converter {
     settings_.tls_key = tls.key();
     for (int i = 0; i < config.collector_size(); ++i) {
       const std::string field = absl::StrCat("collector[", i, "]");
-      std::string host;
-      uint32_t port = 0;
-      if (!SplitAddress(config.collector(i), host, port) || port == 0) {
+      const absl::StatusOr<Address> address = ParseAddress(config.collector(i));
+      if (!address.ok() || address->port == 0) {
         loader_.AddProblem(field,
                            absl::StrCat("expected host:port, got ", Quote(config.collector(i))));
-      } else if (config.insecure() && !IsLoopbackAddress(config.collector(i))) {
+      } else if (config.insecure() && !IsLoopback(address->host)) {
         loader_.AddProblem(field, "insecure: true is possible only with a collector on loopback");
       }
     }
@@ -239,9 +218,7 @@ class Converter {
 
   RedisServer ToRedisServer(const v1::RedisServerConfig& config, const std::string& field) {
     SecretFile(config.password_file(), field + ".password_file");
-    std::string host;
-    uint32_t port = 0;
-    if (!absl::StartsWith(config.address(), "/") && !SplitAddress(config.address(), host, port)) {
+    if (!absl::StartsWith(config.address(), "/") && !ParseAddress(config.address()).ok()) {
       loader_.AddProblem(
           field + ".address",
           absl::StrCat("expected host:port or /path/to/socket, got ", Quote(config.address())));
@@ -341,15 +318,6 @@ AgentSettings ToSettings(const v1::AgentConfig& config, ConfigLoader& loader) {
   AgentSettings settings;
   Converter(settings, loader).Convert(config);
   return settings;
-}
-
-bool IsLoopbackAddress(const std::string& address) {
-  std::string host;
-  uint32_t port = 0;
-  if (!SplitAddress(address, host, port)) return false;
-  if (host == "localhost" || host == "::1") return true;
-  in_addr v4 = {};
-  return ::inet_pton(AF_INET, host.c_str(), &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
 }  // namespace fleet::agent

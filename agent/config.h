@@ -45,7 +45,4 @@ struct AgentSettings {
 /// left out keeps its default.
 AgentSettings ToSettings(const v1::AgentConfig& config, ConfigLoader& loader);
 
-/// Whether `address` ("host:port") names this very machine by loopback.
-bool IsLoopbackAddress(const std::string& address);
-
 }  // namespace fleet::agent

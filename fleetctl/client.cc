@@ -1,0 +1,87 @@
+#include "fleetctl/client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/address.h"
+#include "common/config_loader.h"
+#include "common/escape.h"
+#include "common/status_macros.h"
+#include "fleet/v1/fleet.grpc.pb.h"
+
+namespace fleet::ctl {
+namespace {
+
+constexpr int kReplyBytesMax = 256 << 20;
+
+absl::StatusOr<std::unique_ptr<v1::Fleet::Stub>> Connect(const ClientOptions& options) {
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  if (options.insecure) {
+    FLEET_ASSIGN_OR_RETURN(const Address address, ParseAddress(options.collector));
+    if (!IsLoopback(address.host)) {
+      return absl::InvalidArgumentError("--insecure is possible only with a collector on loopback");
+    }
+    credentials = grpc::InsecureChannelCredentials();
+  } else {
+    grpc::SslCredentialsOptions ssl;
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadSecretFile(options.ca));
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadSecretFile(options.cert));
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_private_key, ReadSecretFile(options.key));
+    credentials = grpc::SslCredentials(ssl);
+  }
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kReplyBytesMax);
+  return v1::Fleet::NewStub(grpc::CreateCustomChannel(options.collector, credentials, arguments));
+}
+
+absl::Status ToStatus(const ClientOptions& options, const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  const std::string said = OneLine(status.error_message());
+  if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kDeadlineExceeded) {
+    return absl::Status(
+        code, absl::StrCat("no answer from the collector at ", options.collector, ": ", said));
+  }
+  return absl::Status(code, said);
+}
+
+}  // namespace
+
+absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,
+                                            const v1::StatusRequest& request) {
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect(options));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() +
+                       absl::ToChronoMilliseconds(options.timeout));
+  const auto reader = stub->Status(&context, request);
+  v1::StatusReply reply;
+  const bool got = reader->Read(&reply);
+  if (got) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  if (got) return reply;
+  FLEET_RETURN_IF_ERROR(ToStatus(options, status));
+  return absl::UnavailableError("the collector closed the stream without an answer");
+}
+
+absl::Status WatchStatus(const ClientOptions& options, v1::StatusRequest request,
+                         absl::FunctionRef<bool(const v1::StatusReply&)> show) {
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect(options));
+  grpc::ClientContext context;
+  request.set_watch(true);
+  const auto reader = stub->Status(&context, request);
+  v1::StatusReply reply;
+  while (reader->Read(&reply)) {
+    if (show(reply)) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  const grpc::Status status = reader->Finish();
+  FLEET_RETURN_IF_ERROR(ToStatus(options, status));
+  return absl::UnavailableError("the collector closed the stream");
+}
+
+}  // namespace fleet::ctl
