@@ -182,6 +182,15 @@ Output Shell(absl::string_view command, absl::Duration timeout) {
   return RunProgram({"/bin/sh", "-c", std::string(command)}, timeout);
 }
 
+bool AcceptsConnections(uint16_t port) {
+  const ScopedFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+}
+
 uint16_t FreePort() {
   static std::mutex mutex;
   static std::set<uint16_t> given;

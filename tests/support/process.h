@@ -60,6 +60,8 @@ Output Shell(absl::string_view command, absl::Duration timeout = absl::Seconds(3
 
 /// A TCP port of 127.0.0.1 that is free now and was not handed out by this process before.
 uint16_t FreePort();
+/// Whether something listens on that port of 127.0.0.1.
+bool AcceptsConnections(uint16_t port);
 
 /// Asks `ready` again every few milliseconds of real time until it is true or `timeout` passed.
 bool WaitFor(const std::function<bool()>& ready, absl::Duration timeout = absl::Seconds(20));
