@@ -14,9 +14,9 @@ namespace {
 constexpr absl::Duration kIntervalMin = absl::Milliseconds(100);
 constexpr absl::Duration kIntervalMax = absl::Hours(24);
 
-template <typename Field>
-void Set(bool given, double value, Field& field) {
-  if (given) field = value;
+template <typename Value, typename Field>
+void Set(bool given, Value value, Field& field) {
+  if (given) field = static_cast<Field>(value);
 }
 void Set(bool given, double seconds, absl::Duration& field) {
   if (given) field = absl::Seconds(seconds);

@@ -262,6 +262,9 @@ std::string RenderStatusTsv(const v1::StatusReply& reply) {
              item.reason());
       }
     }
+    for (const std::string& absent : host.absent()) {
+      absl::StrAppend(&out, host.name(), "\t", absent, "\t\tabsent\t\t\t\n");
+    }
   }
   return out;
 }
