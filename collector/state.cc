@@ -1,0 +1,352 @@
+#include "collector/state.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "collector/staleness.h"
+#include "common/escape.h"
+#include "common/labels.h"
+#include "common/segment/status_code.h"
+
+namespace fleet::collector {
+namespace {
+
+constexpr size_t kShards = 64;
+constexpr double kBurstSeconds = 10;
+constexpr size_t kTextBytesMax = 256;  // of a version or an address
+
+struct Connection {
+  uint64_t id = 0;
+  std::string address;
+};
+
+}  // namespace
+
+/// The newest report of one check.
+struct CheckEntry {
+  std::string name;
+  std::shared_ptr<const ReportStatus> status;
+  std::shared_ptr<const PublishedLayout> published;
+  std::shared_ptr<const Layout> source;
+  std::shared_ptr<const double[]> block;
+  SteadyTime received;
+  absl::Duration interval;
+  absl::Duration duration;
+  absl::Time last_success = absl::InfinitePast();
+  SteadyTime last_success_steady;
+};
+
+struct FleetState::Host {
+  explicit Host(std::shared_ptr<const HostFacts> host_facts) : facts(std::move(host_facts)) {}
+
+  const std::shared_ptr<const HostFacts> facts;
+  Mutex mutex;
+  std::vector<Connection> connections ABSL_GUARDED_BY(mutex);
+  std::vector<CheckEntry> checks ABSL_GUARDED_BY(mutex);  // sorted by name
+  std::string agent_version ABSL_GUARDED_BY(mutex);
+  absl::Duration interval ABSL_GUARDED_BY(mutex);
+  SteadyTime last_seen ABSL_GUARDED_BY(mutex);
+  absl::Time last_seen_wall ABSL_GUARDED_BY(mutex);
+  absl::Duration skew ABSL_GUARDED_BY(mutex);
+  uint64_t spool_reports ABSL_GUARDED_BY(mutex) = 0;
+  uint64_t refused_reports ABSL_GUARDED_BY(mutex) = 0;
+  double tokens ABSL_GUARDED_BY(mutex) = 0;
+  SteadyTime tokens_at ABSL_GUARDED_BY(mutex);
+
+  void Hear(SteadyTime now, absl::Time wall) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    last_seen = now;
+    last_seen_wall = wall;
+  }
+  bool TakeToken(SteadyTime now, double rate) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  CheckEntry* FindOrAdd(absl::string_view name, size_t checks_max)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  std::shared_ptr<const PublishedLayout> Fit(std::shared_ptr<const PublishedLayout> published,
+                                             const CheckEntry& entry, const StateLimits& limits)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+};
+
+struct FleetState::Shard {
+  Mutex mutex;
+  absl::flat_hash_map<std::string, std::shared_ptr<Host>> hosts ABSL_GUARDED_BY(mutex);
+};
+
+bool FleetState::Host::TakeToken(SteadyTime now, double rate) {
+  tokens = std::min(rate * kBurstSeconds, tokens + rate * absl::ToDoubleSeconds(now - tokens_at));
+  tokens_at = now;
+  if (tokens < 1) return false;
+  tokens -= 1;
+  return true;
+}
+
+CheckEntry* FleetState::Host::FindOrAdd(absl::string_view name, size_t checks_max) {
+  const auto place = std::lower_bound(
+      checks.begin(), checks.end(), name,
+      [](const CheckEntry& entry, absl::string_view wanted) { return entry.name < wanted; });
+  if (place != checks.end() && place->name == name) return &*place;
+  if (checks.size() >= checks_max) return nullptr;
+  CheckEntry entry;
+  entry.name = std::string(name);
+  return &*checks.insert(place, std::move(entry));
+}
+
+/// Takes out what this host must not serve: series another of its checks serves, and what is
+/// beyond its limits. Rare, so most hosts with the same layout share what is published.
+std::shared_ptr<const PublishedLayout> FleetState::Host::Fit(
+    std::shared_ptr<const PublishedLayout> published, const CheckEntry& entry,
+    const StateLimits& limits) {
+  absl::flat_hash_set<const FamilyInfo*> families;
+  for (const PublishedLayout::Slice& slice : published->slices) {
+    families.insert(slice.family.get());
+  }
+  size_t others = 0;
+  absl::flat_hash_set<std::pair<const FamilyInfo*, absl::string_view>> taken;
+  for (const CheckEntry& other : checks) {
+    if (&other == &entry || other.published == nullptr) continue;
+    others += other.published->order.size();
+    for (const PublishedLayout::Slice& slice : other.published->slices) {
+      if (!families.contains(slice.family.get())) continue;
+      for (uint32_t i = slice.begin; i < slice.end; ++i) {
+        taken.emplace(slice.family.get(),
+                      other.published->layout->labels(other.published->order[i]));
+      }
+    }
+  }
+  size_t room = limits.series_per_host - std::min(limits.series_per_host, others);
+  const bool long_labels = std::any_of(
+      published->order.begin(), published->order.end(),
+      [&](uint32_t i) { return published->layout->labels(i).size() > limits.label_bytes; });
+  if (taken.empty() && published->order.size() <= room && !long_labels) return published;
+  return FamilyRegistry::Without(
+      *published, [&](const PublishedLayout::Slice& slice, uint32_t i) -> std::optional<Refusal> {
+        const absl::string_view labels = published->layout->labels(i);
+        if (taken.contains(std::make_pair(slice.family.get(), labels))) {
+          return Refusal::kDuplicate;
+        }
+        if (room == 0 || labels.size() > limits.label_bytes) return Refusal::kLimit;
+        --room;
+        return std::nullopt;
+      });
+}
+
+FleetState::FleetState(Clock& clock, StateOptions options)
+    : clock_(clock),
+      options_(std::move(options)),
+      started_(clock.SteadyNow()),
+      shards_(std::make_unique<Shard[]>(kShards)) {}
+FleetState::~FleetState() = default;
+
+FleetState::Shard& FleetState::ShardOf(absl::string_view host) const {
+  return shards_[absl::HashOf(host) % kShards];
+}
+
+std::shared_ptr<FleetState::Host> FleetState::Find(absl::string_view host) const {
+  Shard& shard = ShardOf(host);
+  MutexLock lock(shard.mutex);
+  const auto found = shard.hosts.find(host);
+  return found == shard.hosts.end() ? nullptr : found->second;
+}
+
+bool FleetState::Knows(absl::string_view host) const { return Find(host) != nullptr; }
+
+void FleetState::Changed() {
+  MutexLock lock(mutex_);
+  ++version_;
+  changed_.notify_all();
+}
+
+absl::StatusOr<uint64_t> FleetState::Connect(absl::string_view host_name, const AgentHello& hello,
+                                             absl::string_view address) {
+  std::shared_ptr<Host> host = Find(host_name);
+  if (host == nullptr) {
+    auto facts = std::make_shared<HostFacts>();
+    facts->name = std::string(host_name);
+    AppendLabels({{"instance", host_name}, {"job", options_.job}}, facts->labels);
+    Shard& shard = ShardOf(host_name);
+    MutexLock lock(shard.mutex);
+    const auto found = shard.hosts.find(host_name);
+    if (found != shard.hosts.end()) {
+      host = found->second;
+    } else {
+      MutexLock count_lock(mutex_);
+      if (hosts_ >= options_.limits.hosts) {
+        ++hosts_refused_;
+        return absl::ResourceExhaustedError(
+            absl::StrCat("this collector serves at most ", options_.limits.hosts, " hosts"));
+      }
+      ++hosts_;
+      host = std::make_shared<Host>(std::move(facts));
+      shard.hosts.emplace(host_name, host);
+    }
+  }
+  uint64_t id = 0;
+  {
+    MutexLock lock(mutex_);
+    id = next_connection_++;
+  }
+  const SteadyTime now = clock_.SteadyNow();
+  {
+    MutexLock lock(host->mutex);
+    host->connections.push_back({id, std::string(address.substr(0, kTextBytesMax))});
+    host->agent_version = OneLine(hello.agent_version, kTextBytesMax);
+    host->interval = hello.interval;
+    host->tokens = std::max(host->tokens, options_.limits.reports_per_second);
+    host->tokens_at = now;
+    host->Hear(now, clock_.Now());
+  }
+  Changed();
+  return id;
+}
+
+void FleetState::Disconnect(absl::string_view host_name, uint64_t connection) {
+  const std::shared_ptr<Host> host = Find(host_name);
+  if (host == nullptr) return;
+  {
+    MutexLock lock(host->mutex);
+    auto& list = host->connections;
+    list.erase(std::remove_if(list.begin(), list.end(),
+                              [connection](const Connection& c) { return c.id == connection; }),
+               list.end());
+  }
+  Changed();
+}
+
+absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport& report,
+                               absl::Time sent, uint64_t spool_reports) {
+  const std::shared_ptr<Host> host = Find(host_name);
+  if (host == nullptr) return absl::NotFoundError("no stream of this host was opened");
+  const SteadyTime now = clock_.SteadyNow();
+  const absl::Time wall = clock_.Now();
+  bool changed = false;
+  {
+    MutexLock lock(host->mutex);
+    const bool was_up = now - host->last_seen <= FreshFor(host->interval);
+    host->Hear(now, wall);
+    if (sent != absl::InfinitePast()) host->skew = sent - wall;
+    host->spool_reports = spool_reports;
+    if (!host->TakeToken(now, options_.limits.reports_per_second)) {
+      ++host->refused_reports;
+      return absl::ResourceExhaustedError("more reports per second than the limit");
+    }
+    CheckEntry* entry = host->FindOrAdd(report.check, options_.limits.checks_per_host);
+    if (entry == nullptr) {
+      ++host->refused_reports;
+      return absl::ResourceExhaustedError("more checks than the limit");
+    }
+    if (entry->source != report.layout) {
+      entry->source = report.layout;
+      entry->published = report.layout->size() == 0
+                             ? nullptr
+                             : host->Fit(families_.Publish(report.layout), *entry, options_.limits);
+    }
+    changed =
+        !was_up || entry->status == nullptr ||
+        (entry->status != report.status && !segment::SameStatus(*entry->status, *report.status));
+    entry->status = report.status;
+    entry->block = report.block;
+    entry->received = now;
+    entry->interval = report.interval;
+    entry->duration = report.duration;
+    if (report.success()) {
+      entry->last_success = wall;
+      entry->last_success_steady = now;
+    }
+  }
+  if (changed) Changed();
+  return absl::OkStatus();
+}
+
+bool FleetState::Forget(absl::string_view host) {
+  {
+    Shard& shard = ShardOf(host);
+    MutexLock lock(shard.mutex);
+    if (shard.hosts.erase(host) == 0) return false;
+    MutexLock count_lock(mutex_);
+    --hosts_;
+  }
+  Changed();
+  return true;
+}
+
+HostView FleetState::View(Host& host, SteadyTime now) const {
+  HostView view;
+  view.facts = host.facts;
+  MutexLock lock(host.mutex);
+  view.age = now - host.last_seen;
+  view.last_seen = host.last_seen_wall;
+  view.up = view.age <= FreshFor(host.interval);
+  view.skew = host.skew;
+  view.agent_version = host.agent_version;
+  if (!host.connections.empty()) view.address = host.connections.back().address;
+  view.spool_reports = host.spool_reports;
+  view.refused_reports = host.refused_reports;
+  view.checks.reserve(host.checks.size());
+  for (const CheckEntry& entry : host.checks) {
+    CheckView check;
+    check.name = entry.name;
+    check.status = entry.status;
+    check.age = now - entry.received;
+    check.interval = entry.interval;
+    check.duration = entry.duration;
+    check.stale = !view.up || check.age > FreshFor(entry.interval);
+    check.last_success = entry.last_success;
+    if (entry.last_success != absl::InfinitePast()) {
+      check.last_success_age = now - entry.last_success_steady;
+    }
+    if (!check.stale && entry.published != nullptr) {
+      check.published = entry.published;
+      check.block = entry.block;
+      view.series += entry.published->order.size();
+      for (size_t i = 0; i < kRefusals; ++i) {
+        view.refused_series[i] += entry.published->refused[i];
+      }
+    }
+    view.checks.push_back(std::move(check));
+  }
+  return view;
+}
+
+FleetView FleetState::Snapshot(absl::string_view only) const {
+  std::vector<std::shared_ptr<Host>> hosts;
+  if (!only.empty()) {
+    if (std::shared_ptr<Host> host = Find(only)) hosts.push_back(std::move(host));
+  } else {
+    for (size_t i = 0; i < kShards; ++i) {
+      MutexLock lock(shards_[i].mutex);
+      for (const auto& [name, host] : shards_[i].hosts) hosts.push_back(host);
+    }
+    std::sort(hosts.begin(), hosts.end(),
+              [](const auto& a, const auto& b) { return a->facts->name < b->facts->name; });
+  }
+  FleetView view;
+  view.hosts.reserve(hosts.size());
+  const SteadyTime now = clock_.SteadyNow();
+  for (const std::shared_ptr<Host>& host : hosts) view.hosts.push_back(View(*host, now));
+  MutexLock lock(mutex_);
+  view.hosts_refused = hosts_refused_;
+  return view;
+}
+
+v1::StatusReply FleetState::Status(const v1::StatusRequest& request) const {
+  // All of them even for one: its cause may be another host.
+  v1::StatusReply reply = MakeStatus(Snapshot(), options_, request);
+  reply.set_uptime_seconds(absl::ToDoubleSeconds(clock_.SteadyNow() - started_));
+  return reply;
+}
+
+uint64_t FleetState::version() const {
+  MutexLock lock(mutex_);
+  return version_;
+}
+
+uint64_t FleetState::WaitForChange(uint64_t seen, SteadyTime deadline,
+                                   const std::stop_token& stop) {
+  MutexLock lock(mutex_);
+  clock_.WaitUntil(mutex_, changed_, stop, deadline, [this, seen] { return version_ != seen; });
+  return version_;
+}
+
+}  // namespace fleet::collector

@@ -1,0 +1,165 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "collector/family.h"
+#include "common/clock.h"
+#include "common/mutex.h"
+#include "common/segment/segment.h"
+#include "fleet/v1/fleet.pb.h"
+
+namespace fleet::collector {
+
+struct StateLimits {
+  size_t hosts = 20'000;
+  size_t series_per_host = 20'000;
+  size_t checks_per_host = 256;
+  size_t label_bytes = 8'192;       // of one series, all labels together
+  double reports_per_second = 100;  // per host; a burst of ten seconds' worth is let through
+};
+
+/// What the configuration says a host or its checks depend on.
+struct HostParents {
+  std::string parent;                                      // of the host
+  absl::flat_hash_map<std::string, std::string> by_check;  // of a check
+};
+
+struct StateOptions {
+  StateLimits limits;
+  std::string job = "fleet";  // the `job` label
+  std::string collector_version;
+  absl::flat_hash_map<std::string, HostParents> parents;  // by host
+};
+
+/// What an agent says of itself when it opens a stream.
+struct AgentHello {
+  std::string agent_version;
+  absl::Duration interval;
+};
+
+/// One check of one host at the moment of a snapshot. Everything it points to is immutable.
+struct CheckView {
+  std::string name;
+  std::shared_ptr<const ReportStatus> status;
+  std::shared_ptr<const PublishedLayout> published;  // null: no series
+  std::shared_ptr<const double[]> block;
+  absl::Duration age;  // since it arrived
+  absl::Duration interval;
+  absl::Duration duration;
+  absl::Time last_success = absl::InfinitePast();
+  absl::Duration last_success_age = absl::InfiniteDuration();
+  bool stale = false;
+};
+
+/// What is said of a host besides its checks.
+struct HostFacts {
+  std::string name;
+  std::string labels;  // instance="tempo",job="fleet"
+};
+
+struct HostView {
+  std::shared_ptr<const HostFacts> facts;
+  bool up = false;
+  absl::Time last_seen = absl::InfinitePast();
+  absl::Duration age = absl::InfiniteDuration();
+  absl::Duration skew;
+  std::string agent_version;
+  std::string address;
+  uint64_t spool_reports = 0;
+  uint64_t series = 0;
+  uint64_t refused_series[kRefusals] = {};  // of the newest reports
+  uint64_t refused_reports = 0;             // since the collector started
+  std::vector<CheckView> checks;            // sorted by name
+};
+
+/// The fleet at one moment, sorted by name. Holds nothing up: what it points to is immutable.
+struct FleetView {
+  std::vector<HostView> hosts;
+  uint64_t hosts_refused = 0;
+};
+
+/// The newest report of each check of each host, and who is connected. Freshness is judged by this
+/// machine's steady clock: a check is stale at max(3 × its interval, 45 s) without a report, a host
+/// is down when nothing was heard of it for as long. Thread-safe; no call blocks for long, and
+/// calls about different hosts hardly meet.
+class FleetState {
+ public:
+  FleetState(Clock& clock, StateOptions options);
+  ~FleetState();
+  FleetState(const FleetState&) = delete;
+  FleetState& operator=(const FleetState&) = delete;
+
+  /// A stream of `host` opened. Returns its id, for Disconnect.
+  /// Errors: kResourceExhausted when there are too many hosts.
+  absl::StatusOr<uint64_t> Connect(absl::string_view host, const AgentHello& hello,
+                                   absl::string_view address);
+  void Disconnect(absl::string_view host, uint64_t connection);
+
+  /// Takes a report of the live lane (the backlog is history, not state), sent at `sent` by the
+  /// host's clock (InfinitePast: not known), while `spool_reports` wait there.
+  /// Errors: kNotFound without Connect; kResourceExhausted beyond the rate or the number of checks:
+  /// counted, the report is not served, nothing else is wrong.
+  absl::Status Apply(absl::string_view host, const DecodedReport& report, absl::Time sent,
+                     uint64_t spool_reports = 0);
+
+  /// Drops a host with all it has. False when it is not known.
+  bool Forget(absl::string_view host);
+
+  /// All hosts, or only `host`: empty when it is not known.
+  FleetView Snapshot(absl::string_view host = {}) const;
+  bool Knows(absl::string_view host) const;
+
+  /// The state in words, causes resolved.
+  v1::StatusReply Status(const v1::StatusRequest& request) const;
+
+  /// Grows with each change of what Status says but for ages.
+  uint64_t version() const;
+  /// Waits until the version is no longer `seen`, `deadline` or a stop; returns the version.
+  uint64_t WaitForChange(uint64_t seen, SteadyTime deadline, const std::stop_token& stop);
+
+  const StateOptions& options() const { return options_; }
+  /// For the decoders of all streams, so that equal layouts are one.
+  LayoutPool& layouts() { return layouts_; }
+
+ private:
+  struct Host;
+  struct Shard;
+
+  Shard& ShardOf(absl::string_view host) const;
+  std::shared_ptr<Host> Find(absl::string_view host) const;
+  void Changed();
+  HostView View(Host& host, SteadyTime now) const;
+
+  Clock& clock_;
+  const StateOptions options_;
+  const SteadyTime started_;
+  LayoutPool layouts_;
+  FamilyRegistry families_;
+  std::unique_ptr<Shard[]> shards_;
+
+  mutable Mutex mutex_;
+  std::condition_variable_any changed_;
+  uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
+  size_t hosts_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t hosts_refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t next_connection_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+/// The verdict of a host: the worst of its checks; crit when it is down.
+Verdict HostVerdict(const HostView& host);
+
+/// What Status answers, from a view of all hosts. Pure.
+v1::StatusReply MakeStatus(const FleetView& view, const StateOptions& options,
+                           const v1::StatusRequest& request);
+
+}  // namespace fleet::collector
