@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "collector/known_families.h"
@@ -112,6 +113,7 @@ std::shared_ptr<PublishedLayout> FamilyRegistry::Build(std::shared_ptr<const Lay
   }
   std::vector<uint32_t> order;
   std::vector<std::pair<size_t, std::string>> renames;
+  absl::flat_hash_set<std::pair<const FamilyInfo*, std::string>> seen;
   for (uint32_t i = 0; i < layout->size(); ++i) {
     const uint32_t family = layout->series()[i].family;
     std::string renamed;
@@ -121,6 +123,12 @@ std::shared_ptr<PublishedLayout> FamilyRegistry::Build(std::shared_ptr<const Lay
     if (infos[family] == nullptr || labels == Labels::kBad) {
       const Refusal why = infos[family] == nullptr ? refusals[family] : Refusal::kInvalid;
       ++published->refused[static_cast<size_t>(why)];
+      continue;
+    }
+    const absl::string_view served =
+        labels == Labels::kRenamed ? absl::string_view(renamed) : layout->labels(i);
+    if (!seen.emplace(infos[family].get(), served).second) {
+      ++published->refused[static_cast<size_t>(Refusal::kDuplicate)];
       continue;
     }
     if (labels == Labels::kRenamed) renames.emplace_back(i, std::move(renamed));

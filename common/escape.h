@@ -7,6 +7,9 @@
 
 namespace fleet {
 
+/// Bytes of the valid UTF-8 sequence at the start of `text` (not empty), 0 when it is not one.
+size_t Utf8SequenceSize(absl::string_view text);
+
 /// Text from outside as it may stand in a message: in quotes, control and non-UTF-8 bytes escaped,
 /// cut to `size_max` bytes with "…" where it was longer.
 std::string Quote(absl::string_view text, size_t size_max = 80);

@@ -13,27 +13,6 @@ namespace {
 
 constexpr size_t kLabelsMax = 64;
 
-/// Bytes of the valid UTF-8 sequence at the start of `text`, 0 when it is not one.
-size_t Utf8SequenceSize(absl::string_view text) {
-  const auto byte = [text](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const size_t size = lead >= 0xF0 && lead <= 0xF4  ? 4
-                      : lead >= 0xE0 && lead < 0xF0 ? 3
-                      : lead >= 0xC2 && lead < 0xE0 ? 2
-                                                    : 0;
-  if (size == 0 || text.size() < size) return 0;
-  for (size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  // Overlong forms, surrogates and code points past U+10FFFF.
-  if ((lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xED && byte(1) > 0x9F) ||
-      (lead == 0xF0 && byte(1) < 0x90) || (lead == 0xF4 && byte(1) > 0x8F)) {
-    return 0;
-  }
-  return size;
-}
-
 bool IsPlain(absl::string_view value) {
   return std::all_of(value.begin(), value.end(),
                      [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; });
