@@ -180,6 +180,7 @@ class Converter {
     FLEET_SET(config, rtt_warn, tinc.rtt_warn_seconds);
     FLEET_SET(config, loss_warn, tinc.loss_warn_ratio);
     FLEET_SET(config, loss_crit, tinc.loss_crit_ratio);
+    FLEET_SET(config, presence, tinc.presence);
     tinc.hook_state = config.hook_state();
     tinc.echo_port = settings_.echo_port;
   }

@@ -72,8 +72,12 @@ struct TincPeer {
 
 struct TincOptions {
   std::string net;                   // empty: every /etc/tinc/*/tinc.conf
-  std::vector<TincPeer> peers;       // must be up; empty: every hosts/ file but our own
-  std::vector<std::string> allowed;  // may come and go
+  /// Must be up. Empty: what tinc.conf names in ConnectTo, and every hosts/ file with an Address (a
+  /// server's) once it has answered.
+  std::vector<TincPeer> peers;
+  /// May come and go. Empty, and `peers` too: every other hosts/ file. Anyone else is warn.
+  std::vector<std::string> allowed;
+  bool presence = true;  // whether not seeing who is on the VPN is worth a verdict
   double rtt_warn_seconds = 0.5;
   double loss_warn_ratio = 0.05;
   double loss_crit_ratio = 0.50;

@@ -12,6 +12,7 @@ constexpr CheckSpec kChecks[] = {
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
+    {"tinc", 1, absl::Seconds(5), MakeTincCheck},
 };
 
 }  // namespace
