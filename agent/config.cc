@@ -149,6 +149,8 @@ class Converter {
     FLEET_SET(config.memory(), swap_warn, checks.memory.swap_warn_ratio);
     Schedule("network", config.has_network(), config.network().schedule());
     checks.network.expect_up = ToVector(config.network().expect_up());
+    FLEET_SET(config.network(), conntrack_warn, checks.network.conntrack_warn_ratio);
+    FLEET_SET(config.network(), conntrack_crit, checks.network.conntrack_crit_ratio);
     Schedule("systemd", config.has_systemd(), config.systemd().schedule());
     checks.systemd.ignore = ToVector(config.systemd().ignore());
     checks.systemd.required = ToVector(config.systemd().required());
