@@ -164,7 +164,11 @@ absl::StatusOr<uint64_t> FleetState::Connect(absl::string_view host_name, const 
   if (host == nullptr) {
     auto facts = std::make_shared<HostFacts>();
     facts->name = std::string(host_name);
-    AppendLabels({{"instance", host_name}, {"job", options_.job}}, facts->labels);
+    AppendLabels({{"instance", host_name}, {"job", options_.job}}, facts->tail);
+    facts->our_tail = facts->tail;
+    facts->tail.append("} ");
+    AppendLabels({{"host", host_name}}, facts->our_tail.append(","));
+    facts->our_tail.append("} ");
     Shard& shard = ShardOf(host_name);
     MutexLock lock(shard.mutex);
     const auto found = shard.hosts.find(host_name);

@@ -64,7 +64,9 @@ struct CheckView {
 /// What is said of a host besides its checks.
 struct HostFacts {
   std::string name;
-  std::string labels;  // instance="tempo",job="fleet"
+  // How each line of the host goes on after its own labels.
+  std::string tail;      // instance="tempo",job="fleet"} and a blank
+  std::string our_tail;  // the same with host="tempo", for fleet_*
 };
 
 struct HostView {
