@@ -88,9 +88,9 @@ std::shared_ptr<const FamilyInfo> FamilyRegistry::Find(const Layout::Family& fam
   if (!IsMetricName(family.name) || family.name.size() > kLabelValueBytesMax) return nullptr;
   refusal = Refusal::kReserved;
   if (IsReservedFamily(family.name)) return nullptr;
-  const KnownFamily* known = FindKnownFamily(family.name);
+  const std::optional<KnownFamily> known = FindKnownFamily(family.name);
   refusal = Refusal::kConflict;
-  if (known != nullptr && known->type != family.type) return nullptr;
+  if (known.has_value() && known->type != family.type) return nullptr;
 
   MutexLock lock(mutex_);
   std::weak_ptr<const FamilyInfo>& slot = families_[family.name];
@@ -98,7 +98,7 @@ std::shared_ptr<const FamilyInfo> FamilyRegistry::Find(const Layout::Family& fam
     return info->type == family.type ? info : nullptr;
   }
   auto info = std::shared_ptr<const FamilyInfo>(new FamilyInfo{
-      family.name, family.type, CleanHelp(known != nullptr ? known->help : family.help),
+      family.name, family.type, CleanHelp(known.has_value() ? known->help : family.help),
       absl::StartsWith(family.name, "fleet_")});
   slot = info;
   return info;

@@ -4,6 +4,8 @@
 #include <iterator>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 
 namespace fleet::collector {
 namespace {
@@ -15,9 +17,30 @@ constexpr absl::string_view kReservedPrefixes[] = {
 };
 constexpr absl::string_view kReservedNames[] = {"up", "target_info"};
 
+constexpr MetricDesc kFamilies[] = {
+#include "known_families.inc"
+};
+
 }  // namespace
 
-const KnownFamily* FindKnownFamily(absl::string_view) { return nullptr; }
+absl::Span<const MetricDesc> KnownFamilies() { return kFamilies; }
+
+std::optional<KnownFamily> FindKnownFamily(absl::string_view name) {
+  const auto exact =
+      std::lower_bound(std::begin(kFamilies), std::end(kFamilies), name,
+                       [](const MetricDesc& desc, absl::string_view n) { return desc.name < n; });
+  if (exact != std::end(kFamilies) && exact->name == name) {
+    return KnownFamily{exact->type, std::string(exact->help)};
+  }
+  for (const MetricDesc& desc : kFamilies) {
+    absl::string_view rest = name;
+    absl::string_view prefix = desc.name;
+    if (absl::ConsumeSuffix(&prefix, "*") && absl::ConsumePrefix(&rest, prefix)) {
+      return KnownFamily{desc.type, absl::StrReplaceAll(desc.help, {{"%s", rest}})};
+    }
+  }
+  return std::nullopt;
+}
 
 bool IsReservedFamily(absl::string_view name) {
   return std::any_of(std::begin(kReservedPrefixes), std::end(kReservedPrefixes),

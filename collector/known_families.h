@@ -1,21 +1,25 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/metric.h"
 
 namespace fleet::collector {
 
-/// A family whose type and help no agent may change: those of the de-facto exporters.
+/// Type and help that no agent may change: what our own checks declare.
 struct KnownFamily {
-  absl::string_view name;
   MetricType type;
-  absl::string_view help;
+  std::string help;
 };
 
-/// Null when nothing is known of `name`.
-const KnownFamily* FindKnownFamily(absl::string_view name);
+/// Nothing when no check declares `name`, by itself or by a wildcard.
+std::optional<KnownFamily> FindKnownFamily(absl::string_view name);
+
+/// What the checks declare, sorted by name, wildcards too.
+absl::Span<const MetricDesc> KnownFamilies();
 
 /// Names that only the collector, or Prometheus itself, may serve.
 bool IsReservedFamily(absl::string_view name);
