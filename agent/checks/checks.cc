@@ -11,6 +11,7 @@ constexpr CheckSpec kChecks[] = {
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
+    {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"tinc", 1, absl::Seconds(5), MakeTincCheck},
 };

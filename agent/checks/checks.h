@@ -42,5 +42,6 @@ std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRaidCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakePostgresCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeTincCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeSystemdCheck(const CheckEnv& env);
 
 }  // namespace fleet::agent
