@@ -63,6 +63,7 @@ class PgServer {
   std::map<std::string, SteadyTime> retry_at_;
   PgAnswers answers_;
   std::optional<double> usable_connections_;
+  bool monitor_ = false;  // whether our role has pg_monitor
   /// Refused logins in a row, and when to try again: each one is a line in the server's log.
   int refusals_ = 0;
   SteadyTime refused_until_;

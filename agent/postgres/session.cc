@@ -277,6 +277,20 @@ absl::StatusOr<PgTable> ToTable(const pqxx::result& result) {
   return table;
 }
 
+/// pqxx 6 drops the SQLSTATE of exactly those errors that have a class of their own.
+std::string SqlstateOf(const pqxx::sql_error& error) {
+  if (!error.sqlstate().empty()) return error.sqlstate();
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) return "42501";
+  if (dynamic_cast<const pqxx::undefined_table*>(&error) != nullptr) return "42P01";
+  if (dynamic_cast<const pqxx::undefined_column*>(&error) != nullptr) return "42703";
+  if (dynamic_cast<const pqxx::undefined_function*>(&error) != nullptr) return "42883";
+  if (dynamic_cast<const pqxx::syntax_error*>(&error) != nullptr) return "42601";
+  if (dynamic_cast<const pqxx::disk_full*>(&error) != nullptr) return "53100";
+  if (dynamic_cast<const pqxx::out_of_memory*>(&error) != nullptr) return "53200";
+  if (dynamic_cast<const pqxx::feature_not_supported*>(&error) != nullptr) return "0A000";
+  return "XX000";
+}
+
 /// Runs `query` and turns whatever it throws into a status.
 template <typename Query>
 absl::StatusOr<PgTable> Caught(Query query) {
@@ -287,7 +301,7 @@ absl::StatusOr<PgTable> Caught(Query query) {
     absl::ConsumePrefix(&message, "ERROR:  ");
     const std::pair<absl::string_view, absl::string_view> lines =
         absl::StrSplit(message, absl::MaxSplits('\n', 1));
-    return PgError(error.sqlstate(), lines.first);
+    return PgError(SqlstateOf(error), lines.first);
   } catch (const pqxx::broken_connection& error) {
     return absl::UnavailableError(OneLine(absl::StripAsciiWhitespace(error.what())));
   } catch (const std::exception& error) {
