@@ -29,7 +29,6 @@ using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 
-constexpr size_t kSecretBytesMax = 64 << 10;
 constexpr size_t kListItemsMax = 10000;
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t size_max) {
@@ -354,18 +353,6 @@ std::string ConfigLoader::Problems() const {
   return absl::StrJoin(problems_, "\n", [](std::string* out, const ConfigProblem& problem) {
     absl::StrAppend(out, problem.ToString());
   });
-}
-
-absl::StatusOr<std::string> ReadSecretFile(const std::string& path) {
-  std::string full = path;
-  const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");  // NOLINT(concurrency-mt-unsafe)
-  if (!full.empty() && full[0] != '/' && credentials != nullptr) {
-    full = absl::StrCat(credentials, "/", path);
-  }
-  FLEET_ASSIGN_OR_RETURN(std::string secret, ReadWholeFile(full, kSecretBytesMax));
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
-  if (secret.empty()) return absl::InvalidArgumentError(absl::StrCat(full, " is empty"));
-  return secret;
 }
 
 }  // namespace fleet

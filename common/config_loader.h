@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/secret.h"  // IWYU pragma: export
 
 namespace google::protobuf {
 class Message;
@@ -50,10 +51,5 @@ class ConfigLoader {
   std::map<std::string, int> lines_;  // of each field that the text names
   std::vector<ConfigProblem> problems_;
 };
-
-/// The secret in `path`, without the final newline. A relative path is one of
-/// $CREDENTIALS_DIRECTORY, where systemd's LoadCredential puts them.
-/// Errors: by errno; kInvalidArgument for an empty file or more than 64 KiB.
-absl::StatusOr<std::string> ReadSecretFile(const std::string& path);
 
 }  // namespace fleet

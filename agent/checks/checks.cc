@@ -14,6 +14,8 @@ constexpr CheckSpec kChecks[] = {
     {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"tinc", 1, absl::Seconds(5), MakeTincCheck},
+    {"raid", 1, absl::Seconds(2), MakeRaidCheck},
+    {"redis", 1, absl::Seconds(4), MakeRedisCheck},
 };
 
 }  // namespace

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "agent/check.h"
+#include "agent/parse/redis_info.h"
+#include "agent/redis/reply.h"
+
+namespace fleet::agent {
+
+/// An exporter's family that a check does not emit, and why; docs/metrics.md lists them.
+struct LeftOutFamily {
+  absl::string_view name;
+  absl::string_view reason;
+};
+
+/// Every family of the redis check: names, types, labels and units of redis_exporter.
+absl::Span<const MetricDesc> RedisMetrics();
+absl::Span<const LeftOutFamily> RedisLeftOut();
+
+/// Adds samples of one server to `run`. `server` is its `server` label, empty when the host has
+/// only one.
+class RedisSamples {
+ public:
+  RedisSamples(CheckRun& run, absl::string_view server) : run_(run), server_(server) {}
+
+  void AddUp(bool up);
+  /// Round trip of our own PING.
+  void AddPing(absl::Duration round_trip);
+  /// What INFO says. `databases` is how many the server has; redis_exporter shows empty ones, too.
+  void AddInfo(const RedisInfo& info, int databases);
+  /// What INFO COMMANDSTATS said `age` ago.
+  void AddCommandStats(const RedisInfo& stats, absl::Duration age);
+  void AddSlowlogLength(double entries);
+  void AddIoThreads(double threads);
+  /// The answer to LATENCY LATEST.
+  void AddLatencyLatest(const RedisReply& events);
+
+ private:
+  using Labels = std::vector<Label>;
+
+  void Add(size_t metric, Labels labels, double value);
+  /// Whether `field` has labels, or several meanings, and was dealt with.
+  bool AddReplication(const RedisInfo& info, const RedisInfo::Field& field);
+  void AddDatabases(const RedisInfo& info, int databases);
+  void AddInstance(const RedisInfo& info);
+
+  CheckRun& run_;
+  const std::string server_;
+};
+
+}  // namespace fleet::agent
