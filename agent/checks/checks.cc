@@ -13,9 +13,9 @@ constexpr CheckSpec kChecks[] = {
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
-    {"tinc", 1, absl::Seconds(5), MakeTincCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"redis", 1, absl::Seconds(4), MakeRedisCheck},
+    {"tinc", 1, absl::Seconds(5), MakeTincCheck},
 };
 
 }  // namespace
