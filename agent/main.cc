@@ -14,7 +14,9 @@
 #include "absl/strings/str_join.h"
 #include "agent/commands.h"
 #include "agent/config.h"
+#include "agent/echo.h"
 #include "agent/scheduler.h"
+#include "agent/tinc_hook.h"
 #include "agent/uplink.h"
 #include "agent/watcher.h"
 #include "common/log.h"
@@ -139,6 +141,23 @@ std::vector<std::unique_ptr<Uplink>> MakeUplinks(const AgentSettings& settings) 
   return uplinks;
 }
 
+/// The echo that the tinc checks of other agents measure against; null where it is switched off or
+/// this host is on no VPN.
+std::unique_ptr<EchoServer> StartEcho(const CheckEnv& env, const AgentSettings& settings) {
+  if (!settings.echo_enabled || !env.fs.live()) return nullptr;
+  EchoOptions options = EchoOptionsFromTinc(env.fs, settings.checks.tinc);
+  options.port = settings.echo_port;
+  if (!settings.echo_listen.empty()) options.listen.clear();
+  for (const std::string& text : settings.echo_listen) {
+    if (const auto address = IpAddress::Parse(text)) options.listen.push_back(*address);
+  }
+  if (options.listen.empty()) return nullptr;
+  auto echo = EchoServer::Start(std::move(options));
+  if (echo.ok()) return *std::move(echo);
+  log::Warning("no echo: peers measure by TCP instead", {{"error", echo.status()}});
+  return nullptr;
+}
+
 /// Runs until SIGTERM or SIGINT.
 int RunDaemon(const Arguments& arguments) {
   AgentSettings settings;
@@ -180,6 +199,7 @@ int RunDaemon(const Arguments& arguments) {
                          watcher.Update(check, std::move(watches));
                        }});
   scheduler->Start();
+  const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
   int signal = 0;
   ::sigwait(&signals, &signal);
   log::Info("fleet-agent stops", {{"signal", signal}});
@@ -191,6 +211,8 @@ int RunDaemon(const Arguments& arguments) {
 }
 
 int Main(int argc, char** argv) {
+  // First of all, because tincd waits for it.
+  if (argc > 1 && absl::string_view(argv[1]) == "tinc-hook") return TincHookMain(argc, argv);
   // Many arenas make a small daemon grow for hours.
   ::mallopt(M_ARENA_MAX, 2);
   Arguments arguments;
@@ -209,6 +231,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::IsMember({"table", "json"}));
   CLI::App* forget = app.add_subcommand("forget", "forget that a check was ever seen here");
   forget->add_option("check", arguments.forget, "its name")->required();
+  app.add_subcommand("tinc-hook", "note who is on the VPN: for tincd's host-up and host-down");
   CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
   docs->group("");  // for ./dev, not for people
   try {
