@@ -14,8 +14,9 @@ constexpr int kSilentRunsWarn = 2;
 constexpr int kSilentRunsCrit = 3;
 constexpr int kBigLostRunsWarn = 3;
 constexpr int kRunsWithoutEchoMax = 3;
-constexpr size_t kLostMin = 2;  // one lost packet is no news
-constexpr size_t kSentMinForCrit = 10;
+constexpr size_t kLostMin = 3;  // one lost packet is no news, nor are two
+constexpr size_t kSentMinForWarn = 10;
+constexpr size_t kSentMinForCrit = 20;
 
 absl::string_view PathText(const TincPeerView& view) {
   switch (view.path) {
@@ -98,7 +99,10 @@ TincPeerVerdict JudgeReachable(const TincPeerView& view, const TincOptions& opti
           absl::StrCat("small packets pass, big ones do not (", history.last().big_packet_bytes,
                        " bytes): the path's MTU is smaller than it says"));
   }
-  if (lost >= kLostMin && loss >= options.loss_warn_ratio) worse(Verdict::kWarn, loss_text);
+  if (lost >= kLostMin && loss >= options.loss_warn_ratio &&
+      history.window_sent() >= kSentMinForWarn) {
+    worse(Verdict::kWarn, loss_text);
+  }
   if (const auto rtt = history.rtt();
       rtt && absl::ToDoubleSeconds(*rtt) >= options.rtt_warn_seconds) {
     worse(Verdict::kWarn, absl::StrCat("round trip ", HumanDuration(*rtt), ", limit ",
@@ -118,10 +122,17 @@ void TincPeerHistory::Add(const TincProbeResult& result, SteadyTime now) {
     has_echo_ = false;
   }
   if (result.reachable()) {
+    // An outage that is over was an outage, not a lossy link.
+    if (silent_runs_ >= kSilentRunsCrit || unreachable_) {
+      const auto outage = std::min<size_t>(static_cast<size_t>(silent_runs_), window_.size());
+      window_.erase(window_.end() - static_cast<std::ptrdiff_t>(outage), window_.end());
+    }
     ever_reachable_ = true;
     silent_runs_ = 0;
+    unreachable_ = false;
   } else {
     if (silent_runs_++ == 0) silent_since_ = now;
+    unreachable_ = unreachable_ || result.unreachable;
   }
   if (!result.sent.ok() && !result.reachable()) return;  // nothing went out, so nothing was lost
 

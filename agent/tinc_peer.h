@@ -36,7 +36,7 @@ class TincPeerHistory {
   bool has_echo() const { return has_echo_; }
   /// Big packets lost in a row while small ones came back.
   int big_lost_runs() const { return big_lost_runs_; }
-  /// Of the small ones in the window.
+  /// Of the small ones in the window; those of an outage that is over do not count.
   size_t window_sent() const { return window_.size(); }
   size_t window_lost() const;
   /// The median of the last five round trips of small packets.
@@ -55,6 +55,7 @@ class TincPeerHistory {
   SteadyTime silent_since_;
   int runs_without_echo_ = 0;
   int big_lost_runs_ = 0;
+  bool unreachable_ = false;  // said so in one of the silent runs
   bool ever_reachable_ = false;
   bool has_echo_ = false;
 };

@@ -219,8 +219,22 @@ TEST_F(TincCheckTest, TellsALostPacketFromADeadPeer) {
   EXPECT_EQ(ItemOf(Run(), "parasect"), "parasect warn no answer for 10 s");
   EXPECT_EQ(ItemOf(Run(), "parasect"), "parasect crit no answer for 20 s");
   script_.results["10.235.0.3"] = Echo();
-  EXPECT_THAT(ItemOf(Run(), "parasect"), StartsWith("parasect warn 60.0 % loss (3 of 5"));
-  EXPECT_EQ(RunTimes(60).verdict(), Verdict::kOk);
+  EXPECT_EQ(ItemOf(RunTimes(20), "parasect"), "parasect ok 3 ms");
+}
+
+TEST_F(TincCheckTest, JudgesALossyPathByItsWindow) {
+  InstallHook(Event(true, "parasect"));
+  const auto lose = [&](int lost, int of) {
+    for (int i = 0; i < of; ++i) {
+      script_.results["10.235.0.3"] = i % 2 == 0 && i / 2 < lost ? Silence() : Echo();
+      if (i + 1 < of) Run();
+    }
+    return ItemOf(Run(), "parasect");
+  };
+  EXPECT_EQ(lose(2, 60), "parasect ok 3 ms");
+  EXPECT_EQ(lose(3, 60), "parasect warn 5.0 % loss (3 of 60 packets lost)");
+  EXPECT_EQ(lose(0, 60), "parasect ok 3 ms");
+  EXPECT_EQ(lose(30, 60), "parasect crit 50.0 % loss (30 of 60 packets lost)");
 }
 
 TEST_F(TincCheckTest, IsCritAtOnceForAPeerThatNeverAnswered) {
