@@ -10,11 +10,10 @@ constexpr CheckSpec kChecks[] = {
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
-    {"raid", 1, absl::Seconds(2), MakeRaidCheck},
-    {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"redis", 1, absl::Seconds(4), MakeRedisCheck},
+    {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"tinc", 1, absl::Seconds(5), MakeTincCheck},
 };
 
