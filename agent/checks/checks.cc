@@ -6,6 +6,7 @@ namespace {
 constexpr CheckSpec kChecks[] = {
     {"clock", 1, absl::Seconds(2), MakeClockCheck},
     {"cpu", 1, absl::Seconds(2), MakeCpuCheck},
+    {"disk", 1, absl::Seconds(5), MakeDiskCheck},
     {"kernel", 1, absl::Seconds(2), MakeKernelCheck},
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},

@@ -33,6 +33,7 @@ struct CheckSpec {
 /// Every check, sorted by name.
 absl::Span<const CheckSpec> AllChecks();
 
+std::unique_ptr<Check> MakeDiskCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeClockCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeCpuCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeKernelCheck(const CheckEnv& env);

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "absl/status/status.h"
+#include "agent/check.h"
+#include "agent/host_fs.h"
+
+namespace fleet::agent {
+
+/// Adds node_disk_* of every block device that node_exporter shows, from /proc/diskstats and udev's
+/// database. Errors: as of HostFs::Read and ParseDiskStats.
+absl::Status AddDiskDevices(const HostFs& fs, CheckRun& run);
+
+}  // namespace fleet::agent
