@@ -123,7 +123,7 @@ absl::Status SegmentEncoder::Append(const Report& report, std::string& out) {
     track->start_us = segment::ToMicros(created_);
     tracks_.push_back(std::move(track));
   }
-  WritePayload(report, check, is_new);
+  WritePayload(report, check, is_new, same_series);
   const size_t before = out.size();
   if (next_index_ == 0) segment::PutHeader(id_, created_, out);
   segment::PutRecord(id_, next_index_, payload_, out);
@@ -132,7 +132,8 @@ absl::Status SegmentEncoder::Append(const Report& report, std::string& out) {
   return absl::OkStatus();
 }
 
-void SegmentEncoder::WritePayload(const Report& report, size_t check, bool is_new) {
+void SegmentEncoder::WritePayload(const Report& report, size_t check, bool is_new,
+                                  bool same_series) {
   Track& track = *tracks_[check];
   payload_.clear();
   PutVarint(check, payload_);
@@ -161,7 +162,7 @@ void SegmentEncoder::WritePayload(const Report& report, size_t check, bool is_ne
     segment::PutStatus(track.status, status, payload_);
     track.status = std::move(status);
   }
-  if (!track.samples.SameSeries(report.samples)) {
+  if (!same_series) {
     flags |= segment::kFlagLayout;
     const segment::Origins origins = segment::PutLayout(track.samples, report.samples, payload_);
     const std::vector<double> values =

@@ -40,7 +40,7 @@ class SegmentEncoder {
   struct Track;
 
   absl::Status CheckLimits(const Report& report, bool is_new) const;
-  void WritePayload(const Report& report, size_t check, bool is_new);
+  void WritePayload(const Report& report, size_t check, bool is_new, bool same_series);
 
   SegmentId id_;
   absl::Time created_;
@@ -49,7 +49,6 @@ class SegmentEncoder {
   absl::flat_hash_map<std::string, size_t> check_ids_;
   std::vector<std::unique_ptr<Track>> tracks_;
   std::string payload_;  // kept for its memory
-  std::string values_;
 };
 
 }  // namespace fleet
