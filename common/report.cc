@@ -99,9 +99,13 @@ bool SampleSet::SameSeries(const SampleSet& other) const {
     return false;
   }
   for (size_t i = 0; i < families_.size(); ++i) {
-    // A desc lasts as long as the program: the same one is the same family.
-    const bool same_desc = descs_[i] != nullptr && descs_[i] == other.descs_[i];
-    if (!same_desc && families_[i] != other.families_[i]) return false;
+    // A desc lasts as long as the program: the same one is the same family, or with a wildcard
+    // the same but for its name.
+    if (descs_[i] == nullptr || descs_[i] != other.descs_[i]) {
+      if (families_[i] != other.families_[i]) return false;
+    } else if (descs_[i]->name.back() == '*' && families_[i].name != other.families_[i].name) {
+      return false;
+    }
   }
   return true;
 }
@@ -123,7 +127,7 @@ uint32_t SampleSet::FamilyIndex(const MetricDesc& desc, absl::string_view rest) 
     if (families_[i].name == name) return static_cast<uint32_t>(i);
   }
   families_.push_back({std::move(name), desc.type, absl::StrReplaceAll(desc.help, {{"%s", rest}})});
-  descs_.push_back(nullptr);
+  descs_.push_back(&desc);
   return static_cast<uint32_t>(families_.size() - 1);
 }
 

@@ -84,7 +84,7 @@ class SampleSet {
   void Append(uint32_t family, absl::Span<const Label> labels, double value);
 
   std::vector<Family> families_;
-  /// The desc that families_[i] was made from; null for AddRaw and wildcards.
+  /// The desc that families_[i] was made from; null for AddRaw.
   std::vector<const MetricDesc*> descs_;
   std::vector<Series> series_;
   std::vector<double> values_;

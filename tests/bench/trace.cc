@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/labels.h"
 #include "common/status_macros.h"
 #include "common/units.h"
 
@@ -65,6 +66,15 @@ std::string CheckOf(absl::string_view source, absl::string_view name) {
   return std::string(source);
 }
 
+/// A desc that lasts, as the checks' own do.
+const MetricDesc& DescOf(const SampleSet::Family& family) {
+  static auto& descs = *new std::map<std::string, std::pair<SampleSet::Family, MetricDesc>>;
+  auto [entry, added] = descs.try_emplace(family.name, family, MetricDesc{});
+  auto& [kept, desc] = entry->second;
+  if (added) desc = {kept.name, kept.type, kept.help, true};
+  return desc;
+}
+
 /// Adds one scrape's samples to the reports of their checks.
 void Parse(absl::string_view source, absl::string_view text, std::map<std::string, Report>& out) {
   std::map<absl::string_view, SampleSet::Family> families;
@@ -92,8 +102,12 @@ void Parse(absl::string_view source, absl::string_view text, std::map<std::strin
     plain = {std::string(name), MetricType::kUntyped, ""};
     const absl::string_view labels =
         brace == series.size() ? "" : series.substr(brace + 1, series.size() - brace - 2);
-    out[CheckOf(source, name)].samples.AddRaw(family == families.end() ? plain : family->second,
-                                              labels, value);
+    const auto parsed = ParseLabels(labels);
+    FLEET_ASSERT(parsed.ok());
+    std::vector<Label> list;
+    for (const auto& [label, text_value] : *parsed) list.push_back({label, text_value});
+    out[CheckOf(source, name)].samples.Add(
+        DescOf(family == families.end() ? plain : family->second), list, value);
   }
 }
 
