@@ -80,6 +80,14 @@ std::optional<std::string> PgBlindReason(const absl::Status& error, const PgAddr
                         " TO ", role, ";");
   }
   if (state == "42501") {
+    for (const absl::string_view kind : {"view ", "table ", "relation "}) {
+      const size_t at = message.find(absl::StrCat("permission denied for ", kind));
+      if (at == absl::string_view::npos) continue;
+      const absl::string_view what =
+          message.substr(at + absl::string_view("permission denied for ").size() + kind.size());
+      return absl::StrCat(message, ": as postgres run GRANT SELECT ON ", PgIdentifier(what), " TO ",
+                          role, ";");
+    }
     return absl::StrCat(message, ": as postgres run GRANT pg_monitor TO ", role, ";");
   }
   return std::nullopt;

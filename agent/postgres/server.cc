@@ -22,7 +22,7 @@ constexpr size_t kDatabasesMax = 64;
 // Never in anybody's way: a query of ours that takes seconds or waits for a lock is given up by
 // the server itself. jit would compile for longer than these queries run.
 constexpr absl::string_view kSettings =
-    "SET statement_timeout = '3s'; SET lock_timeout = '500ms'; SET jit = off; "
+    "SET statement_timeout = '2s'; SET lock_timeout = '500ms'; SET jit = off; "
     "SET default_transaction_read_only = on; SET search_path = pg_catalog; "
     "SET idle_in_transaction_session_timeout = '10s'";
 
@@ -132,12 +132,29 @@ void PgServer::Fail(absl::string_view group, const absl::Status& error, SteadyTi
 
 absl::Status PgServer::AskGroups(const PostgresOptions& options, SteadyTime now,
                                  SteadyTime deadline) {
-  std::vector<const PgQuery*> due;
+  std::vector<const PgQuery*> quick;
+  std::vector<const PgQuery*> slow;
   for (const PgQuery* const query : queries_) {
-    if (Due(*query, options, now)) due.push_back(query);
+    if (!Due(*query, options, now)) continue;
+    (query->pace == PgPace::kRun ? quick : slow).push_back(query);
   }
   PgAnswers answers;
-  // One round trip; one more for each group that fails, which then stays out for a while.
+  FLEET_RETURN_IF_ERROR(Ask(std::move(quick), answers, now, deadline));
+  // Where listing files takes too long, only that is unknown: the server has just answered.
+  for (const PgQuery* const query : slow) {
+    if (!session_.open()) break;
+    const absl::Status status = Ask({query}, answers, now, deadline);
+    if (!status.ok()) Fail(query->name, absl::DeadlineExceededError(status.message()), now);
+  }
+  for (const auto& [name, kept] : kept_) answers.Set(name, kept.table, now - kept.at, true);
+  answers_ = std::move(answers);
+  if (const PgTable* const row = answers_.Row("server")) monitor_ = row->True(0, "monitor");
+  return absl::OkStatus();
+}
+
+/// One round trip; one more for each group that fails, which then stays out for a while.
+absl::Status PgServer::Ask(std::vector<const PgQuery*> due, PgAnswers& answers, SteadyTime now,
+                           SteadyTime deadline) {
   while (!due.empty()) {
     std::vector<std::string> batch;
     for (const PgQuery* const query : due) batch.push_back(Execute(*query));
@@ -154,16 +171,12 @@ absl::Status PgServer::AskGroups(const PostgresOptions& options, SteadyTime now,
       ++done;
     }
     if (!session_.open()) {
-      const auto bad = std::find_if(results.begin(), results.end(),
-                                    [](const auto& result) { return !result.ok(); });
-      return bad == results.end() ? absl::UnavailableError("closed the connection") : bad->status();
+      return done < results.size() ? results[done].status()
+                                   : absl::UnavailableError("closed the connection");
     }
     if (done < results.size()) Fail(due[done]->name, results[done].status(), now);
     due.erase(due.begin(), due.begin() + static_cast<ptrdiff_t>(std::min(done + 1, due.size())));
   }
-  for (const auto& [name, kept] : kept_) answers.Set(name, kept.table, now - kept.at, true);
-  answers_ = std::move(answers);
-  if (const PgTable* const row = answers_.Row("server")) monitor_ = row->True(0, "monitor");
   return absl::OkStatus();
 }
 

@@ -45,6 +45,8 @@ class PgServer {
   absl::Status Prepare(SteadyTime deadline);
   absl::Status Connect(SteadyTime now, SteadyTime deadline);
   absl::Status AskGroups(const PostgresOptions& options, SteadyTime now, SteadyTime deadline);
+  absl::Status Ask(std::vector<const PgQuery*> due, PgAnswers& answers, SteadyTime now,
+                   SteadyTime deadline);
   void AskFurther(const PostgresOptions& options, SteadyTime deadline);
   void AskTables(const PostgresOptions& options, SteadyTime now, SteadyTime deadline);
   bool Due(const PgQuery& query, const PostgresOptions& options, SteadyTime now) const;

@@ -151,7 +151,12 @@ absl::Status ConnectError(absl::string_view text) {
   if (absl::StrContains(text, "no password supplied")) {
     return PgError("28P01", "the server asks for a password and none is configured");
   }
-  return absl::UnavailableError(OneLine(absl::StrReplaceAll(text, {{"\"", ""}})));
+  // Without the hint behind the first line ("Is the server running locally …").
+  const std::pair<absl::string_view, absl::string_view> lines =
+      absl::StrSplit(text, absl::MaxSplits('\n', 1));
+  const std::string why = OneLine(absl::StrReplaceAll(lines.first, {{"\"", ""}}));
+  if (absl::StrContains(why, "Permission denied")) return absl::PermissionDeniedError(why);
+  return absl::UnavailableError(why);
 }
 
 }  // namespace

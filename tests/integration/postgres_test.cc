@@ -158,6 +158,25 @@ TEST_F(PostgresTest, EachPlaceThatIsNotOursSaysWhy) {
               ElementsAre(HasSubstr("GRANT CONNECT ON DATABASE postgres TO fleet;")));
 }
 
+TEST_F(PostgresTest, AGroupThatFailsOnlyDisablesItself) {
+  const auto cluster = Started();
+  cluster->Sql("REVOKE SELECT ON pg_stat_archiver, pg_locks FROM PUBLIC;");
+  Agent agent({cluster->dsn()});
+  const CheckResult result = agent.Run();
+  EXPECT_THAT(result.status, IsOk());
+  EXPECT_THAT(result.items(),
+              ElementsAre(StartsWith(cluster->name() + " ok 15."),
+                          AllOf(StartsWith(cluster->name() + " archiver unknown:blind"),
+                                HasSubstr("GRANT SELECT ON pg_stat_archiver TO fleet;")),
+                          AllOf(StartsWith(cluster->name() + " locks unknown:blind"),
+                                HasSubstr("GRANT SELECT ON pg_locks TO fleet;"))));
+  const std::string server = absl::StrCat("{server=\"", cluster->name(), "\"}");
+  EXPECT_EQ(result.value("pg_settings_max_connections" + server), 100);
+  EXPECT_GE(result.value("pg_stat_bgwriter_buffers_alloc_total" + server), 0);
+  EXPECT_THAT(result.lines(), Not(Contains(StartsWith("pg_stat_archiver"))));
+  EXPECT_THAT(result.lines(), Not(Contains(StartsWith("pg_locks_count"))));
+}
+
 TEST_F(PostgresTest, SaturationIsCritWithNumbersAndTheKeptConnectionStillSees) {
   const auto cluster = Started(
       "max_connections = 5\nsuperuser_reserved_connections = 1\nmax_wal_senders = 0\n"
