@@ -142,7 +142,14 @@ bool IsParent(absl::string_view text) {
 CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverrides& overrides,
                                       ConfigLoader& loader) {
   v1::CollectorConfig config;
-  if (!path.empty()) loader.LoadFile(path, config);
+  if (path.empty()) {
+    loader.LoadText("", "command line", config);
+  } else {
+    loader.LoadFile(path, config);
+  }
+  const auto& problems = loader.problems();
+  // Without a file that can be read, what is missing in it is no news.
+  if (!problems.empty() && problems.front().field.empty()) return {};
   if (overrides.insecure) config.set_insecure(true);
   if (!overrides.grpc_listen.empty()) config.mutable_grpc()->set_listen(overrides.grpc_listen);
   if (!overrides.http_listen.empty()) config.mutable_http()->set_listen(overrides.http_listen);

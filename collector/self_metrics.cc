@@ -5,6 +5,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <sstream>
 
 namespace fleet::collector {
@@ -91,8 +92,11 @@ void SelfMetrics::ClearSources() {
 std::string SelfMetrics::Render() {
   MutexLock lock(mutex_);
   for (const auto& source : sources_) source(*this);
+  std::vector<prometheus::MetricFamily> families = library_->registry.Collect();
+  std::sort(families.begin(), families.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
   std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, library_->registry.Collect());
+  prometheus::TextSerializer().Serialize(out, families);
   return out.str();
 }
 

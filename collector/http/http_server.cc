@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,7 @@ namespace {
 struct Exchange {
   std::string target;
   SteadyTime begin;
+  bool headers_seen = false;
   HttpExchange result;
 };
 
@@ -28,6 +30,14 @@ struct Stream {
   std::unique_ptr<BodySource> source;
   Exchange* exchange;  // outlives the response: it ends with the request's completion
 };
+
+bool HasBody(MHD_Connection* connection) {
+  const char* length =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+  const char* encoding =
+      MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
+  return encoding != nullptr || (length != nullptr && absl::string_view(length) != "0");
+}
 
 HttpResponse PlainError(int status, absl::string_view text) {
   HttpResponse response;
@@ -172,8 +182,11 @@ MHD_Result MicroHttpServer::OnRequest(void* self, MHD_Connection* connection, co
   auto* server = static_cast<MicroHttpServer*>(self);
   auto* exchange = static_cast<Exchange*>(*context);
   if (exchange == nullptr) return MHD_NO;
+  // The library calls at the end of the headers and again at the end of the request. An answer
+  // queued at the first call closes the connection, which is what a body deserves: none is read.
+  const bool headers_only = !std::exchange(exchange->headers_seen, true);
+  if (headers_only && !HasBody(connection)) return MHD_YES;
   server->table_.Answering(IdOf(connection));
-  // A body is never read: the answer is queued before it, and the library then closes.
   return server->Queue(connection, server->Answer(connection, method, *exchange), *exchange);
 }
 

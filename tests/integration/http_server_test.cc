@@ -99,6 +99,16 @@ TEST_F(HttpServerTest, GivesTheHandlerADecodedRequest) {
   EXPECT_EQ(last_.body_bytes, reply.body.size());
 }
 
+TEST_F(HttpServerTest, KeepsTheConnectionForTheNextRequest) {
+  Start();
+  RawConnection connection(port_);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(connection.Send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_THAT(connection.Receive(absl::Seconds(1), 20), StartsWith("HTTP/1.1 200"));
+    connection.Receive(absl::Milliseconds(50));
+  }
+}
+
 TEST_F(HttpServerTest, StreamsWithoutHoldingTheBody) {
   Start();
   const auto reply = HttpGet(port_, "/long");

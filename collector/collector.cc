@@ -1,0 +1,157 @@
+#include "collector/collector.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "collector/fleet_service.h"
+#include "collector/grpc_server.h"
+#include "collector/http/http_server.h"
+#include "collector/http/routes.h"
+#include "collector/ingest.h"
+#include "collector/ingest_service.h"
+#include "collector/self_metrics.h"
+#include "common/log.h"
+#include "common/version.h"
+
+namespace fleet::collector {
+namespace {
+
+StateOptions ToStateOptions(const CollectorOptions& options) {
+  StateOptions state;
+  state.limits.hosts = options.hosts_max;
+  state.limits.series_per_host = options.series_per_host_max;
+  state.limits.reports_per_second = options.reports_per_second_max;
+  state.job = options.job;
+  state.collector_version = std::string(Version());
+  for (const auto& [name, host] : options.hosts) {
+    HostParents& parents = state.parents[name];
+    parents.parent = host.parent();
+    for (const auto& [check, parent] : host.parents()) parents.by_check[check] = parent;
+  }
+  return state;
+}
+
+/// Members in the order of their start; destroyed, as Stop stops them, the other way round.
+class RunningCollector final : public Collector {
+ public:
+  RunningCollector(CollectorOptions options, Clock& clock)
+      : options_(std::move(options)),
+        clock_(clock),
+        state_(clock, ToStateOptions(options_)),
+        hub_(state_, metrics_),
+        routes_(state_, metrics_, AccessKeys(options_.keys)),
+        ingest_(hub_, metrics_, !options_.tls.has_value()),
+        fleet_(state_, metrics_, clock, !options_.tls.has_value()) {}
+
+  ~RunningCollector() override {
+    Stop(absl::ZeroDuration());
+    metrics_.ClearSources();
+  }
+
+  absl::Status Listen();
+
+  const Address& grpc_address() const override { return grpc_->address(); }
+  const Address& http_address() const override { return http_->address(); }
+  FleetState& state() override { return state_; }
+
+  void Stop(absl::Duration grace) override {
+    routes_.set_ready(false);
+    hub_.Drain();
+    fleet_.Drain();
+    if (grpc_ != nullptr) grpc_->Stop(grace);
+    if (http_ != nullptr) http_->StopAccepting();
+  }
+
+ private:
+  absl::Status ListenHttp();
+  void CountHttp(const HttpExchange& exchange);
+
+  const CollectorOptions options_;
+  Clock& clock_;
+  SelfMetrics metrics_;
+  FleetState state_;
+  IngestHub hub_;
+  Routes routes_;
+  IngestService ingest_;
+  FleetService fleet_;
+  std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<GrpcServer> grpc_;
+};
+
+void RunningCollector::CountHttp(const HttpExchange& exchange) {
+  metrics_.Count(self::kHttpRequests,
+                 {{"route", exchange.route}, {"code", absl::StrCat(exchange.status)}});
+  metrics_.Count(self::kHttpSeconds, {{"route", exchange.route}},
+                 absl::ToDoubleSeconds(exchange.duration));
+  metrics_.Count(self::kHttpBytes, {{"route", exchange.route}},
+                 static_cast<double>(exchange.body_bytes));
+}
+
+absl::Status RunningCollector::ListenHttp() {
+  HttpServer::Options http;
+  http.listen = options_.http;
+  http.limits.total = options_.http_connections_max;
+  http.limits.per_address = std::max<size_t>(options_.http_connections_max / 2, 1);
+  http.done = [this](const HttpExchange& exchange) { CountHttp(exchange); };
+  absl::StatusOr<std::unique_ptr<HttpServer>> server = HttpServer::Start(
+      std::move(http), [this](const HttpRequest& request) { return routes_.Answer(request); },
+      Clock::Real());
+  if (!server.ok()) return server.status();
+  http_ = *std::move(server);
+  routes_.set_address(http_->address());
+  metrics_.AddSource([this](SelfMetrics& metrics) {
+    const ConnectionTable& table = http_->connections();
+    metrics.Set(self::kHttpConnections, {}, static_cast<double>(table.size()));
+    metrics.Set(self::kHttpShut, {{"reason", "limit"}},
+                static_cast<double>(table.shut_for_limit()));
+    metrics.Set(self::kHttpShut, {{"reason", "deadline"}},
+                static_cast<double>(table.shut_for_deadline()));
+  });
+  return absl::OkStatus();
+}
+
+absl::Status RunningCollector::Listen() {
+  metrics_.Set(self::kBuildInfo, {{"version", Version()}}, 1);
+  metrics_.AddSource(SetProcessMetrics);
+  metrics_.AddSource([this](SelfMetrics&) { hub_.SetMetrics(); });
+  const absl::Status http = ListenHttp();
+  if (!http.ok()) return http;
+  absl::StatusOr<std::unique_ptr<GrpcServer>> grpc =
+      GrpcServer::Start(options_, {&ingest_, &fleet_});
+  if (!grpc.ok()) return grpc.status();
+  grpc_ = *std::move(grpc);
+  routes_.set_ready(true);
+  log::Info("fleet-collector listens", {{"grpc", grpc_->address().ToString()},
+                                        {"http", http_->address().ToString()},
+                                        {"tls", options_.tls.has_value() ? "yes" : "no"}});
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Collector>> Collector::Start(CollectorOptions options,
+                                                            Clock& clock) {
+  auto collector = std::make_unique<RunningCollector>(std::move(options), clock);
+  const absl::Status started = collector->Listen();
+  if (!started.ok()) return started;
+  return std::unique_ptr<Collector>(std::move(collector));
+}
+
+absl::Status Collector::WritePorts(const std::string& path) const {
+  const std::string text =
+      absl::StrCat("grpc=", grpc_address().port, "\nhttp=", http_address().port, "\n");
+  const std::string partial = path + ".new";
+  std::FILE* file = std::fopen(partial.c_str(), "we");
+  if (file == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("open ", partial));
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (std::fclose(file) != 0 || !written) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("write ", partial));
+  }
+  if (std::rename(partial.c_str(), path.c_str()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", path));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace fleet::collector

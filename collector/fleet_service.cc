@@ -1,0 +1,179 @@
+#include "collector/fleet_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "collector/grpc_status.h"
+#include "collector/identity.h"
+#include "common/escape.h"
+
+namespace fleet::collector {
+
+/// One call. Its mutex is taken after the service's, never before.
+class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusReply> {
+ public:
+  Reactor(FleetService& service, v1::StatusRequest request)
+      : service_(service), request_(std::move(request)) {}
+
+  const v1::StatusRequest& request() const { return request_; }
+
+  /// The only reply of a call that does not watch.
+  void Answer(v1::StatusReply reply) {
+    MutexLock lock(mutex_);
+    reply_ = std::move(reply);
+    writing_ = finished_ = true;
+    StartWriteAndFinish(&reply_, grpc::WriteOptions(), grpc::Status::OK);
+  }
+
+  /// Sends `reply` unless an older one is still under way. False in that case.
+  bool Offer(const v1::StatusReply& reply) {
+    MutexLock lock(mutex_);
+    if (finished_ || ending_) return true;
+    if (writing_) return false;
+    reply_ = reply;
+    writing_ = true;
+    StartWrite(&reply_);
+    return true;
+  }
+
+  /// Ends the call; the first reason counts.
+  void End(const grpc::Status& status) {
+    MutexLock lock(mutex_);
+    if (ending_ || finished_) return;
+    ending_ = true;
+    end_ = status;
+    FinishIfIdle();
+  }
+
+  void OnWriteDone(bool ok) override {
+    MutexLock lock(mutex_);
+    writing_ = false;
+    if (!ok) ending_ = true;
+    FinishIfIdle();
+  }
+  void OnCancel() override { End(grpc::Status::CANCELLED); }
+  void OnDone() override {
+    service_.Leave(this);
+    delete this;
+  }
+
+ private:
+  void FinishIfIdle() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (!ending_ || writing_ || finished_) return;
+    finished_ = true;
+    Finish(end_);
+  }
+
+  FleetService& service_;
+  const v1::StatusRequest request_;
+  Mutex mutex_;
+  v1::StatusReply reply_ ABSL_GUARDED_BY(mutex_);  // while writing_, gRPC's
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  grpc::Status end_ ABSL_GUARDED_BY(mutex_);
+};
+
+FleetService::FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, bool insecure)
+    : state_(state),
+      metrics_(metrics),
+      clock_(clock),
+      insecure_(insecure),
+      thread_([this](const std::stop_token& stop) { Watch(stop); }) {
+  metrics_.Set(self::kWatchers, {}, 0);
+}
+
+FleetService::~FleetService() = default;
+
+grpc::ServerWriteReactor<v1::StatusReply>* FleetService::Status(
+    grpc::CallbackServerContext* context, const v1::StatusRequest* request) {
+  auto* reactor = new Reactor(*this, *request);
+  const absl::StatusOr<Identity> identity = IdentifyPeer(*context->auth_context(), insecure_);
+  if (!identity.ok()) {
+    reactor->End(ToGrpc(identity.status()));
+  } else if (request->host().empty() && !request->check().empty()) {
+    reactor->End(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a check needs its host"));
+  } else if (v1::StatusReply reply = state_.Status(*request);
+             !request->host().empty() && reply.hosts().empty()) {
+    reactor->End(grpc::Status(grpc::StatusCode::NOT_FOUND,
+                              absl::StrCat("no host ", Quote(request->host()), " has reported")));
+  } else if (!request->watch()) {
+    reactor->Answer(std::move(reply));
+  } else if (Enter(reactor)) {
+    reactor->Offer(reply);
+  } else {
+    reactor->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the collector is stopping"));
+  }
+  return reactor;
+}
+
+bool FleetService::Enter(Reactor* reactor) {
+  MutexLock lock(mutex_);
+  if (draining_) return false;
+  watchers_.push_back(reactor);
+  metrics_.Set(self::kWatchers, {}, static_cast<double>(watchers_.size()));
+  return true;
+}
+
+void FleetService::Leave(Reactor* reactor) {
+  MutexLock lock(mutex_);
+  watchers_.remove(reactor);
+  metrics_.Set(self::kWatchers, {}, static_cast<double>(watchers_.size()));
+}
+
+void FleetService::Drain() {
+  MutexLock lock(mutex_);
+  draining_ = true;
+  for (Reactor* reactor : watchers_) {
+    reactor->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the collector is stopping"));
+  }
+}
+
+size_t FleetService::watchers() const {
+  MutexLock lock(mutex_);
+  return watchers_.size();
+}
+
+bool FleetService::Deliver() {
+  using Key = std::pair<std::string, std::string>;
+  std::map<Key, v1::StatusReply> replies;
+  const auto key = [](const v1::StatusRequest& request) {
+    return Key(request.host(), request.check());
+  };
+  {
+    MutexLock lock(mutex_);
+    for (const Reactor* reactor : watchers_) replies[key(reactor->request())];
+  }
+  // Made without the lock, once for all who asked the same.
+  for (auto& [asked, reply] : replies) {
+    v1::StatusRequest request;
+    request.set_host(asked.first);
+    request.set_check(asked.second);
+    reply = state_.Status(request);
+  }
+  bool busy = false;
+  MutexLock lock(mutex_);
+  for (Reactor* reactor : watchers_) {
+    const auto found = replies.find(key(reactor->request()));
+    if (found != replies.end()) busy |= !reactor->Offer(found->second);
+  }
+  return busy;
+}
+
+void FleetService::Watch(const std::stop_token& stop) {
+  uint64_t seen = state_.version();
+  bool busy = false;
+  while (!stop.stop_requested()) {
+    const absl::Duration wait = busy ? kReplyEvery : kReplyAtLeastEvery;
+    seen = state_.WaitForChange(seen, SteadyAfter(clock_.SteadyNow(), wait), stop);
+    busy = Deliver();
+    MutexLock lock(pause_mutex_);
+    clock_.WaitUntil(pause_mutex_, pause_, stop, SteadyAfter(clock_.SteadyNow(), kReplyEvery),
+                     [] { return false; });
+  }
+}
+
+}  // namespace fleet::collector

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <list>
+#include <memory>
+#include <thread>
+
+#include "collector/self_metrics.h"
+#include "collector/state.h"
+#include "common/clock.h"
+#include "common/mutex.h"
+#include "fleet/v1/fleet.grpc.pb.h"
+
+namespace fleet::collector {
+
+/// The state of the fleet for fleetctl. The first reply is made at once by the thread that took the
+/// call, all later ones by one thread for all watchers.
+class FleetService final : public v1::Fleet::CallbackService {
+ public:
+  static constexpr absl::Duration kReplyEvery = absl::Milliseconds(100);  // at most so often
+  static constexpr absl::Duration kReplyAtLeastEvery = absl::Seconds(5);
+
+  /// Everything given must outlive it. `insecure` as IngestService has it.
+  FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, bool insecure);
+  ~FleetService() override;
+
+  grpc::ServerWriteReactor<v1::StatusReply>* Status(grpc::CallbackServerContext* context,
+                                                    const v1::StatusRequest* request) override;
+
+  /// Ends every watch and admits no more.
+  void Drain();
+  size_t watchers() const;
+
+ private:
+  class Reactor;
+
+  /// Admits a watcher; false while draining.
+  bool Enter(Reactor* reactor);
+  void Leave(Reactor* reactor);
+  void Watch(const std::stop_token& stop);
+  /// Gives every watcher the newest reply. Returns whether one was still busy with an older.
+  bool Deliver();
+
+  FleetState& state_;
+  SelfMetrics& metrics_;
+  Clock& clock_;
+  const bool insecure_;
+  mutable Mutex mutex_;
+  std::list<Reactor*> watchers_ ABSL_GUARDED_BY(mutex_);
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+  Mutex pause_mutex_;
+  std::condition_variable_any pause_;
+  std::jthread thread_;  // last: it uses all of the above
+};
+
+}  // namespace fleet::collector

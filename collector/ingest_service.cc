@@ -1,0 +1,192 @@
+#include "collector/ingest_service.h"
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <deque>
+#include <optional>
+
+#include "collector/grpc_status.h"
+#include "collector/identity.h"
+#include "common/log.h"
+#include "common/version.h"
+
+namespace fleet::collector {
+namespace {
+
+constexpr absl::Duration kHelloTimeout = absl::Seconds(10);
+/// Acks of one segment replace each other, so only a client that reads none of many segments gets
+/// here; it then reads or goes.
+constexpr size_t kAcksMax = 256;
+
+}  // namespace
+
+/// One call. gRPC calls reads and writes back on threads of its choice, at the same time; `mutex_`
+/// guards what both and a close from outside touch. The stream is used by reads alone.
+class IngestService::Reactor final
+    : public grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage> {
+ public:
+  Reactor(IngestService& service, grpc::CallbackServerContext* context)
+      : service_(service), context_(context) {
+    identity_ = IdentifyPeer(*context->auth_context(), service.insecure_);
+    if (!identity_.ok()) {
+      service_.hub_.CountRejected("identity");
+      End(identity_.status());
+      return;
+    }
+    timer_set_ = true;
+    users_ = 2;
+    hello_timer_.Set(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(kHelloTimeout),
+                     [this](bool expired) { OnHelloTimer(expired); });
+    StartRead(&received_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return End(absl::OkStatus());
+    absl::Status status;
+    if (stream_ == nullptr) {
+      status = OnHello();
+    } else if (!received_.has_records()) {
+      status = absl::InvalidArgumentError("expected records after the hello");
+    } else {
+      status = stream_->Take(received_.records(), [this](const v1::Ack& ack) { SendAck(ack); });
+    }
+    if (!status.ok()) return End(status);
+    StartRead(&received_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    MutexLock lock(mutex_);
+    writing_ = false;
+    if (!ok) waiting_.clear();
+    if (!ok && !ending_) {
+      ending_ = true;
+      end_ = absl::CancelledError("the agent is gone");
+    }
+    Continue();
+  }
+
+  void OnCancel() override { End(absl::CancelledError("the agent is gone")); }
+
+  void OnDone() override {
+    // The timer's callback uses this object: it runs once in any case, and the last of both
+    // deletes.
+    if (timer_set_) hello_timer_.Cancel();
+    stream_.reset();  // leaves the hub before anything of this object goes
+    Release();
+  }
+
+ private:
+  absl::Status OnHello() {
+    if (!received_.has_hello()) {
+      service_.hub_.CountRejected("hello");
+      return absl::InvalidArgumentError("expected a hello first");
+    }
+    const v1::Hello& hello = received_.hello();
+    const std::string address = HostOfPeer(context_->peer());
+    auto stream = service_.hub_.Open(hello, identity_->name, address,
+                                     [this](const absl::Status& status) { End(status); });
+    if (!stream.ok()) {
+      service_.hub_.CountRejected("hello");
+      log::Warning("agent refused", {{"address", address}, {"error", stream.status()}});
+      return stream.status();
+    }
+    stream_ = *std::move(stream);
+    hello_timer_.Cancel();
+    log::Info("agent connected", {{"host", stream_->host()},
+                                  {"address", address},
+                                  {"version", hello.agent_version().substr(0, 64)}});
+    MutexLock lock(mutex_);
+    v1::CollectorMessage message;
+    message.mutable_welcome()->set_host(stream_->host());
+    message.mutable_welcome()->set_collector_version(std::string(Version()));
+    waiting_.push_back(std::move(message));
+    Continue();
+    return absl::OkStatus();
+  }
+
+  void OnHelloTimer(bool expired) {
+    if (expired) {
+      service_.hub_.CountRejected("hello");
+      End(absl::DeadlineExceededError("no hello came"));
+    }
+    Release();
+  }
+
+  void SendAck(const v1::Ack& ack) {
+    MutexLock lock(mutex_);
+    if (!waiting_.empty() && waiting_.back().has_ack() &&
+        waiting_.back().ack().epoch() == ack.epoch() &&
+        waiting_.back().ack().segment() == ack.segment()) {
+      *waiting_.back().mutable_ack() = ack;
+    } else {
+      waiting_.emplace_back();
+      *waiting_.back().mutable_ack() = ack;
+    }
+    if (waiting_.size() > kAcksMax && !ending_) {
+      ending_ = true;
+      end_ = absl::ResourceExhaustedError("the agent reads no acks");
+    }
+    Continue();
+  }
+
+  /// Ends the call with `status`; the first reason counts.
+  void End(const absl::Status& status) {
+    MutexLock lock(mutex_);
+    if (ending_) return;
+    ending_ = true;
+    end_ = status;
+    Continue();
+  }
+
+  /// Starts what can be started: one write at a time, the end after the write under way and, when
+  /// it is a good end, after the acks that wait.
+  void Continue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (writing_ || finished_) return;
+    if (ending_ && (!end_.ok() || waiting_.empty())) {
+      finished_ = true;
+      service_.metrics_.Count(self::kStreamsClosed,
+                              {{"code", absl::StatusCodeToString(end_.code())}});
+      if (!end_.ok() && !absl::IsCancelled(end_)) {
+        log::Warning("stream ended", {{"address", HostOfPeer(context_->peer())}, {"error", end_}});
+      }
+      Finish(ToGrpc(end_));
+      return;
+    }
+    if (waiting_.empty()) return;
+    sent_ = std::move(waiting_.front());
+    waiting_.pop_front();
+    writing_ = true;
+    StartWrite(&sent_);
+  }
+
+  /// The last of the call and its timer deletes.
+  void Release() {
+    if (users_.fetch_sub(1) == 1) delete this;
+  }
+
+  IngestService& service_;
+  grpc::CallbackServerContext* const context_;
+  absl::StatusOr<Identity> identity_;
+  std::unique_ptr<IngestStream> stream_;
+  v1::AgentMessage received_;
+  grpc::Alarm hello_timer_;
+  bool timer_set_ = false;
+  std::atomic<int> users_ = 1;
+
+  Mutex mutex_;
+  std::deque<v1::CollectorMessage> waiting_ ABSL_GUARDED_BY(mutex_);
+  v1::CollectorMessage sent_ ABSL_GUARDED_BY(mutex_);  // while writing_, gRPC's
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status end_ ABSL_GUARDED_BY(mutex_);
+};
+
+grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage>* IngestService::Upload(
+    grpc::CallbackServerContext* context) {
+  return new Reactor(*this, context);
+}
+
+}  // namespace fleet::collector

@@ -1,0 +1,104 @@
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <string>
+
+#include "collector/collector.h"
+#include "collector/config.h"
+#include "common/log.h"
+#include "common/version.h"
+
+namespace fleet::collector {
+namespace {
+
+constexpr int kExitFailure = 1;
+constexpr int kExitUsage = 64;
+constexpr absl::Duration kDrainTime = absl::Seconds(5);
+
+struct Arguments {
+  std::string config;
+  ConfigOverrides overrides;
+  std::string ports_file;
+  bool check_config = false;
+  bool verbose = false;
+};
+
+/// The signals that stop us, blocked in this and every later thread so that sigwait gets them.
+sigset_t BlockSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+int Run(const Arguments& arguments) {
+  ConfigLoader loader;
+  CollectorOptions options = LoadCollectorOptions(arguments.config, arguments.overrides, loader);
+  if (!loader.problems().empty()) {
+    std::fprintf(stderr, "%s\n", loader.Problems().c_str());
+    return kExitFailure;
+  }
+  if (arguments.check_config) {
+    std::printf("%s: ok\n", arguments.config.empty() ? "no config" : arguments.config.c_str());
+    return 0;
+  }
+  const sigset_t signals = BlockSignals();
+  log::Info(
+      "fleet-collector starts",
+      {{"version", Version()}, {"config", arguments.config.empty() ? "none" : arguments.config}});
+  absl::StatusOr<std::unique_ptr<Collector>> collector =
+      Collector::Start(std::move(options), Clock::Real());
+  absl::Status status = collector.status();
+  if (status.ok() && !arguments.ports_file.empty()) {
+    status = (*collector)->WritePorts(arguments.ports_file);
+  }
+  if (!status.ok()) {
+    log::Error("cannot start", {{"error", status}});
+    return kExitFailure;
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  log::Info("stopping", {{"signal", signal}});
+  (*collector)->Stop(kDrainTime);
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  // Arenas per thread make a small server grow for hours.
+  mallopt(M_ARENA_MAX, 2);
+  Arguments arguments;
+  CLI::App app(
+      "Takes the reports of fleet's agents; serves Prometheus, fleetctl and health probes.",
+      "fleet-collector");
+  app.set_version_flag("--version", std::string("fleet-collector ") + std::string(Version()));
+  app.add_option("--config", arguments.config, "collector.yaml");
+  app.add_flag("--check-config", arguments.check_config,
+               "Say what is wrong with the config, all at once, and exit");
+  app.add_flag("--insecure", arguments.overrides.insecure,
+               "Plaintext gRPC, on loopback only: to try fleet out");
+  app.add_option("--grpc-listen", arguments.overrides.grpc_listen,
+                 "address:port for agents and fleetctl, over grpc.listen; port 0 picks one");
+  app.add_option("--http-listen", arguments.overrides.http_listen,
+                 "address:port for HTTP, over http.listen; port 0 picks one");
+  app.add_option("--ports-file", arguments.ports_file,
+                 "Write grpc=PORT and http=PORT there once both listen");
+  app.add_flag("--verbose", arguments.verbose, "Log more");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (arguments.verbose) log::SetLevel(log::Level::kDebug);
+  return Run(arguments);
+}
+
+}  // namespace
+}  // namespace fleet::collector
+
+int main(int argc, char** argv) { return fleet::collector::Main(argc, argv); }
