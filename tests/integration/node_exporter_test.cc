@@ -169,6 +169,7 @@ TEST_F(NodeExporterTest, AgreesInNamesTypesLabelsAndValues) {
   std::set<std::string> agreed;
   std::set<std::string> required;
   std::vector<std::string> problems;
+  std::vector<std::string> left_out;  // theirs, and of no check
   constexpr int kAttempts = 8;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     const Exposition before = Scrape();
@@ -176,7 +177,9 @@ TEST_F(NodeExporterTest, AgreesInNamesTypesLabelsAndValues) {
     const Exposition after = Scrape();
     required = Required(before);
     problems.clear();
+    left_out.clear();
     for (const auto& [name, family] : before) {
+      if (absl::StartsWith(name, "node_") && !ours.contains(name)) left_out.push_back(name);
       const bool compared =
           required.contains(name) || (absl::StartsWith(name, "node_") && ours.contains(name));
       if (!compared || !after.contains(name) || agreed.contains(name)) continue;
@@ -186,10 +189,19 @@ TEST_F(NodeExporterTest, AgreesInNamesTypesLabelsAndValues) {
     }
     if (problems.empty()) break;
   }
+  for (const Subject& subject : Subjects()) {
+    EXPECT_TRUE(present_.contains(subject.check)) << subject.check;
+    // Not every machine has arrays.
+    if (subject.check == "raid") continue;
+    EXPECT_TRUE(std::any_of(agreed.begin(), agreed.end(), [&](const std::string& name) {
+      return Answers(subject.families.front(), name);
+    })) << subject.check;
+  }
   EXPECT_TRUE(problems.empty()) << absl::StrJoin(problems, "\n");
   EXPECT_GE(agreed.size(), required.size());
   RecordProperty("families", static_cast<int>(agreed.size()));
   std::printf("%zu families agree\n", agreed.size());
+  if (!left_out.empty()) std::printf("left out: %s\n", absl::StrJoin(left_out, " ").c_str());
 }
 
 TEST_F(NodeExporterTest, FindsTheirNamesMarkedAsAdopted) {
