@@ -83,7 +83,8 @@ TEST_F(PromtoolTest, ReadsOpenMetrics) {
   const test::Output output = test::RunProgram(
       {"promtool", "tsdb", "create-blocks-from", "openmetrics", dir_ / "metrics", dir_ / "data"});
   EXPECT_EQ(output.exit_code, 0) << output.text;
-  const test::Output dump = test::Shell(absl::StrCat("promtool tsdb dump ", dir_ / "data"));
+  const test::Output dump = test::Shell(
+      absl::StrCat("mkdir -p ", dir_ / "data/wal", " && promtool tsdb dump ", dir_ / "data"));
   const std::vector<std::string> lines = absl::StrSplit(dump.text, '\n', absl::SkipEmpty());
   EXPECT_EQ(lines.size(), samples) << dump.text;
   EXPECT_THAT(dump.text, HasSubstr(R"(__name__="node_cpu_seconds_total", cpu="0")"));
