@@ -13,6 +13,7 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "agent/tinc_meta.h"
 #include "common/scoped_fd.h"
 
 namespace fleet::agent {
@@ -59,6 +60,10 @@ class Prober final : public TincProber {
     while (Now() < end && Step(peers, start, end)) {
     }
     return results;
+  }
+
+  std::vector<TcpConnection> MetaConnections(bool ipv6, uint16_t port) override {
+    return ReadTcpConnections(ipv6, port).value_or(std::vector<TcpConnection>{});
   }
 
  private:

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "agent/ip_address.h"
+#include "agent/parse/inet_diag.h"
 #include "common/clock.h"
 
 namespace fleet::agent {
@@ -43,6 +44,8 @@ class TincProber {
   /// One result per target, in order, within `timeout`.
   virtual std::vector<TincProbeResult> Probe(absl::Span<const TincProbeTarget> targets,
                                              absl::Duration timeout) = 0;
+  /// As agent/tinc_meta.h does; empty when the kernel does not tell.
+  virtual std::vector<TcpConnection> MetaConnections(bool ipv6, uint16_t port) = 0;
 };
 
 /// Asks every target at once: 64 bytes and a packet of the path's MTU (not to be fragmented) to the

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/tinc_control.h"
+#include "agent/tinc_meta.h"
 #include "agent/tinc_net.h"
 #include "agent/tinc_peer.h"
 #include "agent/tinc_presence.h"
@@ -82,6 +83,10 @@ enum Metric {
   kStrangers,
 };
 static_assert(std::size(kMetrics) == kStrangers + 1);
+
+/// Runs between two looks at the meta connections: a dump of the kernel's sockets is not free, and
+/// a path that changes is rare.
+constexpr uint64_t kInferEvery = 6;
 
 constexpr char kDaemonItem[] = "tincd";
 constexpr char kPresenceItem[] = "presence";
@@ -254,6 +259,7 @@ class TincCheck final : public Check {
   void Probe(std::vector<NetView>& views, CheckRun& run) {
     std::vector<TincProbeTarget> targets;
     std::vector<std::string> keys;
+    std::vector<TincMetaPeer> metas;  // of tinc 1.0, which does not tell how packets travel
     for (NetView& view : views) {
       if (!view.daemon_problem.empty() || prober_ == nullptr) continue;
       // In a bridge the addresses belong to the bridge, and packets cannot leave by its port alone.
@@ -266,11 +272,23 @@ class TincCheck final : public Check {
         view.target_of[peer] = targets.size();
         targets.push_back({*address, bridged ? "" : view.net.interface, options_.echo_port});
         keys.push_back(UpKey(view.net.net, peer));
+        if (!view.version_1_1) {
+          metas.push_back({targets.size() - 1, TincMetaAddresses(view.net, view.presence, peer),
+                           TincMetaPorts(view.net, peer)});
+        }
       }
     }
     if (targets.empty()) return;
+    const bool infer = runs_++ % kInferEvery == 0 && !metas.empty();
+    const auto before = infer ? SnapTincMeta(*prober_, metas) : std::vector<TcpConnection>{};
     const std::vector<TincProbeResult> results =
         prober_->Probe(targets, std::max(run.TimeLeft() - kReserve, absl::ZeroDuration()));
+    if (infer) {
+      const auto after = SnapTincMeta(*prober_, metas);
+      for (const TincMetaPeer& meta : metas) {
+        inferred_[keys[meta.target]] = InferTincPath(before, after, meta, results[meta.target]);
+      }
+    }
     for (size_t i = 0; i < results.size(); ++i) {
       histories_[keys[i]].Add(results[i], run.steady_now());
       if (results[i].reachable()) run.memory().Set(keys[i], "1");
@@ -329,7 +347,13 @@ class TincCheck final : public Check {
     peer_view.required = required;
     peer_view.daemon_up = view.daemon_problem.empty();
     if (view.presence_known()) peer_view.present = present.contains(peer);
-    if (const TincNode* node = view.node(peer)) peer_view.path = node->path();
+    if (const TincNode* node = view.node(peer)) {
+      peer_view.path = node->path();
+    } else if (const auto path = inferred_.find(UpKey(view.net.net, peer));
+               path != inferred_.end()) {
+      peer_view.path = path->second;
+      peer_view.path_inferred = true;
+    }
     const auto target = view.target_of.find(peer);
     if (target != view.target_of.end()) {
       peer_view.probed = true;
@@ -444,6 +468,8 @@ class TincCheck final : public Check {
   const std::unique_ptr<TincProber> prober_;  // null on a fixture host
   std::map<std::string, TincControl> controls_;
   std::map<std::string, TincPeerHistory> histories_;
+  std::map<std::string, TincPath> inferred_;
+  uint64_t runs_ = 0;
 };
 
 }  // namespace

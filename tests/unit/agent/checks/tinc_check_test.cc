@@ -27,6 +27,8 @@ class FakeProber final : public TincProber {
   struct Script {
     std::map<std::string, TincProbeResult> results;  // by address
     std::vector<TincProbeTarget> asked;
+    std::vector<TcpConnection> meta_before, meta_after;
+    int meta_calls = 0;
   };
   explicit FakeProber(Script& script) : script_(script) {}
   std::vector<TincProbeResult> Probe(absl::Span<const TincProbeTarget> targets,
@@ -37,6 +39,11 @@ class FakeProber final : public TincProber {
       results.push_back(script_.results[target.address.ToString()]);
     }
     return results;
+  }
+  std::vector<TcpConnection> MetaConnections(bool ipv6, uint16_t port) override {
+    if (ipv6 || port != 655) return {};
+    // Once before the probe, once after.
+    return script_.meta_calls++ % 2 == 0 ? script_.meta_before : script_.meta_after;
   }
 
  private:
@@ -322,6 +329,22 @@ TEST_F(TincCheckTest, SaysWhatIsWrongWithAMalformedFile) {
   host_.Write("etc/tinc/chitter/tinc.conf", "Name = a-b\n");
   EXPECT_THAT(ItemOf(Run(), "chitter"),
               AllOf(StartsWith("chitter unknown:error"), HasSubstr("tinc.conf: line 1")));
+}
+
+TEST_F(TincCheckTest, InfersThePathFromTheMetaConnection) {
+  InstallHook(Event(true, "parasect"));
+  TcpConnection meta;
+  meta.remote = IpAddress::Parse("203.0.113.7")->bytes;
+  meta.remote_port = 655;
+  script_.meta_before = script_.meta_after = {meta};
+  script_.meta_after[0].sent_bytes = 70;  // a PING of tincd's
+  const CheckResult direct = Run();
+  EXPECT_EQ(ItemOf(direct, "parasect"), "parasect ok direct (inferred), 3 ms");
+  EXPECT_EQ(direct.value("fleet_tinc_peer_direct{net=\"chitter\",peer=\"parasect\"}"), 1);
+  script_.meta_after[0].received_bytes = 1500;
+  EXPECT_EQ(ItemOf(RunTimes(6), "parasect"), "parasect ok relayed over TCP (inferred), 3 ms");
+  script_.meta_before.clear();
+  EXPECT_EQ(ItemOf(RunTimes(6), "parasect"), "parasect ok 3 ms");
 }
 
 TEST_F(TincCheckTest, WatchesTheHookAndTheLinks) {
