@@ -13,8 +13,6 @@ constexpr CheckSpec kChecks[] = {
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
-    {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
-    {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"redis", 1, absl::Seconds(4), MakeRedisCheck},
     {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"tinc", 1, absl::Seconds(5), MakeTincCheck},
