@@ -281,34 +281,66 @@ class Converter {
     }
   }
 
+  /// One of checks.minio.servers, or the keys of checks.minio itself.
+  template <typename Config>
+  MinioServer ToMinioServer(const Config& config, const std::string& field) {
+    MinioServer server;
+    server.url = config.url();
+    if (!server.url.empty() && !absl::StartsWith(server.url, "http://") &&
+        !absl::StartsWith(server.url, "https://")) {
+      loader_.AddProblem(field + ".url",
+                         absl::StrCat("expected http:// or https://, got ", Quote(server.url)));
+    }
+    if (!config.flavour().empty()) server.flavour = config.flavour();
+    if (server.flavour != "minio" && server.flavour != "s3") {
+      loader_.AddProblem(field + ".flavour", "expected minio or s3");
+    }
+    if (!config.metrics().empty()) server.metrics = config.metrics();
+    if (server.metrics != "auto" && server.metrics != "v2" && server.metrics != "v3" &&
+        server.metrics != "off") {
+      loader_.AddProblem(field + ".metrics", "expected auto, v2, v3 or off");
+    }
+    server.token_file = config.token_file();
+    SecretFile(server.token_file, field + ".token_file");
+    server.ca_file = config.ca();
+    SecretFile(server.ca_file, field + ".ca");
+    const v1::MinioCanaryConfig& canary = config.canary();
+    server.canary_bucket = canary.bucket();
+    server.canary_access_key_file = canary.access_key_file();
+    server.canary_secret_key_file = canary.secret_key_file();
+    if (!canary.region().empty()) server.canary_region = canary.region();
+    FLEET_SET(canary, interval, server.canary_interval);
+    FLEET_SET(canary, latency_warn, server.canary_latency_warn);
+    if (!config.has_canary()) return server;
+    if (canary.bucket().empty()) loader_.AddProblem(field + ".canary", "expected a bucket");
+    if (canary.access_key_file().empty() || canary.secret_key_file().empty()) {
+      loader_.AddProblem(field + ".canary", "expected access_key_file and secret_key_file");
+    }
+    SecretFile(canary.access_key_file(), field + ".canary.access_key_file");
+    SecretFile(canary.secret_key_file(), field + ".canary.secret_key_file");
+    return server;
+  }
+
   void ConvertMinio(const v1::MinioConfig& config) {
     Schedule("minio", true, config.schedule());
     MinioOptions& minio = settings_.checks.minio;
-    minio.url = config.url();
-    if (!config.flavour().empty()) minio.flavour = config.flavour();
-    if (minio.flavour != "minio" && minio.flavour != "s3") {
-      loader_.AddProblem("checks.minio.flavour", "expected minio or s3");
-    }
-    if (!config.metrics().empty()) minio.metrics = config.metrics();
-    if (minio.metrics != "auto" && minio.metrics != "v2" && minio.metrics != "v3" &&
-        minio.metrics != "off") {
-      loader_.AddProblem("checks.minio.metrics", "expected auto, v2, v3 or off");
-    }
-    minio.token_file = config.token_file();
-    SecretFile(minio.token_file, "checks.minio.token_file");
-    minio.ca_file = config.ca();
     FLEET_SET(config, capacity_warn, minio.capacity_warn_ratio);
     FLEET_SET(config, capacity_crit, minio.capacity_crit_ratio);
-    const v1::MinioCanaryConfig& canary = config.canary();
-    minio.canary_bucket = canary.bucket();
-    minio.canary_access_key_file = canary.access_key_file();
-    minio.canary_secret_key_file = canary.secret_key_file();
-    if (!canary.region().empty()) minio.canary_region = canary.region();
-    FLEET_SET(canary, interval, minio.canary_interval);
-    if (!config.has_canary()) return;
-    if (canary.bucket().empty()) loader_.AddProblem("checks.minio.canary", "expected a bucket");
-    SecretFile(canary.access_key_file(), "checks.minio.canary.access_key_file");
-    SecretFile(canary.secret_key_file(), "checks.minio.canary.secret_key_file");
+    minio.found = ToMinioServer(config, "checks.minio");
+    if (!config.url().empty()) {
+      minio.servers.push_back(minio.found);
+      if (config.servers_size() > 0) {
+        loader_.AddProblem("checks.minio.servers", "expected either url or servers");
+      }
+    }
+    for (int i = 0; i < config.servers_size(); ++i) {
+      const std::string field = absl::StrCat("checks.minio.servers[", i, "]");
+      const v1::MinioServerConfig& one = config.servers(i);
+      MinioServer server = ToMinioServer(one, field);
+      server.name = one.name();
+      if (server.url.empty()) loader_.AddProblem(field, "expected a url");
+      minio.servers.push_back(std::move(server));
+    }
   }
 
   AgentSettings& settings_;

@@ -71,7 +71,7 @@ struct TincPeer {
 };
 
 struct TincOptions {
-  std::string net;                   // empty: every /etc/tinc/*/tinc.conf
+  std::string net;  // empty: every /etc/tinc/*/tinc.conf
   /// Must be up. Empty: what tinc.conf names in ConnectTo, and every hosts/ file with an Address (a
   /// server's) once it has answered.
   std::vector<TincPeer> peers;
@@ -144,20 +144,27 @@ struct SidekiqOptions {
   double dead_warn_per_hour = 100;
 };
 
-struct MinioOptions {
-  std::string url;                // empty: found on 127.0.0.1:9000
+struct MinioServer {
+  std::string name;               // in items, and as `server` label, when there are several
+  std::string url;                // http://127.0.0.1:9000
   std::string flavour = "minio";  // minio, s3
   std::string token_file;         // bearer token for metrics
   std::string metrics = "auto";   // auto, v2, v3, off
   std::string ca_file;
-  double capacity_warn_ratio = 0.85;
-  double capacity_crit_ratio = 0.95;
   /// PUT/GET/DELETE of one small object; off without a bucket.
   std::string canary_bucket;
   std::string canary_access_key_file;
   std::string canary_secret_key_file;
   std::string canary_region = "us-east-1";
   absl::Duration canary_interval = absl::Minutes(1);
+  absl::Duration canary_latency_warn = absl::Seconds(5);  // of the three together
+};
+
+struct MinioOptions {
+  std::vector<MinioServer> servers;  // empty: found on port 9000
+  MinioServer found;                 // how to treat those found: all but name and url
+  double capacity_warn_ratio = 0.85;
+  double capacity_crit_ratio = 0.95;
 };
 
 struct CheckOptions {

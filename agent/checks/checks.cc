@@ -10,6 +10,7 @@ constexpr CheckSpec kChecks[] = {
     {"kernel", 1, absl::Seconds(2), MakeKernelCheck},
     {"load", 1, absl::Seconds(2), MakeLoadCheck},
     {"memory", 1, absl::Seconds(2), MakeMemoryCheck},
+    {"minio", 2, absl::Seconds(14), MakeMinioCheck},
     {"network", 1, absl::Seconds(5), MakeNetworkCheck},
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},

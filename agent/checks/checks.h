@@ -39,6 +39,7 @@ std::unique_ptr<Check> MakeCpuCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeKernelCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeLoadCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeMemoryCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeMinioCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRaidCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRedisCheck(const CheckEnv& env);
