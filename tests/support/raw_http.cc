@@ -20,7 +20,9 @@ RawConnection::RawConnection(uint16_t port)
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(port);
-  FLEET_ASSERT(::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0);
+  if (::connect(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+    fd_.Reset();
+  }
 }
 
 bool RawConnection::Send(absl::string_view bytes) {
@@ -36,6 +38,7 @@ std::string RawConnection::Receive(absl::Duration timeout, size_t size_max) {
   std::string out;
   const absl::Time end = absl::Now() + timeout;
   while (out.size() < size_max) {
+    if (!fd_.valid()) break;
     pollfd ready{fd_.get(), POLLIN, 0};
     const int64_t left = absl::ToInt64Milliseconds(end - absl::Now());
     if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) <= 0) break;
@@ -49,6 +52,7 @@ std::string RawConnection::Receive(absl::Duration timeout, size_t size_max) {
 }
 
 bool RawConnection::Closed(absl::Duration timeout) {
+  if (!fd_.valid()) return true;
   pollfd ready{fd_.get(), POLLIN, 0};
   if (::poll(&ready, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) <= 0) return false;
   char byte;

@@ -14,7 +14,7 @@ namespace fleet::test {
 /// A client connection that sends exactly the bytes it is told: for what no HTTP library would do.
 class RawConnection {
  public:
-  /// To 127.0.0.1; Aborts when nobody listens.
+  /// To 127.0.0.1. When nobody listens it is a connection closed from the start.
   explicit RawConnection(uint16_t port);
 
   /// Whether everything could be sent.
