@@ -9,7 +9,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "agent/checks/checks.h"
 #include "common/mutex.h"
+#include "tests/support/check_runner.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
@@ -175,6 +177,31 @@ TEST_F(FakeTincControlTest, RefusesGarbageAndARefusal) {
 TEST_F(FakeTincControlTest, SaysThatNobodyIsThere) {
   EXPECT_THAT(control_.Dump(path_, pid_, absl::Seconds(5)),
               HasCode(absl::StatusCode::kUnavailable));
+}
+
+/// nodea, whose tincd 1.1 is the fake: the check on a fixture host sends no packets, but asks it.
+TEST(FakeTincControlCheckTest, TellsPathsAndStrangersFromTheDump) {
+  test::TempHost host;
+  const TincPid pid{26463, std::string(64, 'F')};
+  host.Write("etc/tinc/chitter/tinc.conf", "Name = nodea\nConnectTo = nodeb\n")
+      .Write("etc/tinc/chitter/hosts/nodea", "Subnet = 10.97.0.1\n")
+      .Write("etc/tinc/nets.boot", "chitter\n")
+      .Write("run/tinc.chitter.pid", absl::StrCat("26463 ", pid.cookie, " 127.0.0.1 port 655\n"))
+      .Write("proc/26463/comm", "tincd\n")
+      .Write("sys/class/net/chitter/flags", "0x10d1\n");
+  FakeTincControl tincd(host.fs().Path("run/tinc.chitter.socket"), pid);
+  test::CheckRunner runner(host.fs());
+  runner.UseRealClock();
+  const test::CheckResult result = runner.Run(MakeTincCheck);
+  ASSERT_THAT(result.status, IsOk());
+  EXPECT_THAT(result.items(),
+              ElementsAre("tincd ok tinc 1.1",
+                          "nodeb ok direct, not probed: this is not the running machine",
+                          "nodec warn on the VPN, but neither a peer nor allowed",
+                          "presence ok 2 nodes on the VPN"));
+  EXPECT_EQ(result.value("fleet_tinc_peer_direct{net=\"chitter\",peer=\"nodeb\"}"), 1);
+  EXPECT_EQ(result.value("fleet_tinc_peer_receive_bytes_total{net=\"chitter\",peer=\"nodeb\"}"),
+            454);
 }
 
 }  // namespace
