@@ -103,7 +103,8 @@ TEST_F(DiskCheckTest, EmitsWhatNodeExporterDoes) {
           R"(node_disk_io_now{device="sda"} 9)",
           R"(node_disk_io_time_seconds_total{device="sda"} 0.01)",
           R"(node_disk_io_time_weighted_seconds_total{device="sda"} 0.011)",
-          R"(node_disk_info{device="sda",major="8",minor="0",model="WDC",path="",revision="",serial="WD-1",wwn=""} 1)",
+          R"(node_disk_info{device="sda",major="8",minor="0",model="WDC",)"
+          R"(path="",revision="",serial="WD-1",wwn=""} 1)",
           R"(node_disk_ata_write_cache{device="sda"} 1)",
           R"(node_filesystem_device_error{device="/dev/sda1",fstype="ext4",mountpoint="/"} 0)",
           R"(node_filesystem_size_bytes{device="/dev/sda1",fstype="ext4",mountpoint="/"} 1e+11)",

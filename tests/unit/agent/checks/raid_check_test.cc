@@ -59,7 +59,8 @@ TEST(RaidCheckTest, EmitsItsOwnNumbers) {
       result.lines(),
       IsSupersetOf({
           R"(fleet_raid_member_info{device="md1",member="sdd",role="failed",serial="",slot=""} 1)",
-          R"(fleet_raid_member_info{device="md1",member="vda",role="rebuilding",serial="",slot="1"} 1)",
+          R"(fleet_raid_member_info{device="md1",member="vda",role="rebuilding",)"
+          R"(serial="",slot="1"} 1)",
           R"(fleet_raid_spare_disks{device="md1"} 0)",
           R"(fleet_raid_mismatch_sectors{device="md1"} 0)",
       }));
