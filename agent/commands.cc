@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "agent/checks/redis_metrics.h"
 #include "common/labels.h"
 
 namespace fleet::agent {
@@ -193,6 +194,13 @@ std::string RenderMetricsDoc(const CheckEnv& env) {
       absl::StrAppend(&text, "| `", desc->name, "` | ", MetricTypeName(desc->type), " | ",
                       desc->help, " |\n");
     }
+  }
+  absl::StrAppend(
+      &text,
+      "\n## Left out\n\nFamilies of the exporters whose names these are, which fleet does "
+      "not have.\n\n| metric | why |\n|---|---|\n");
+  for (const LeftOutFamily& family : RedisLeftOut()) {
+    absl::StrAppend(&text, "| `", family.name, "` | ", family.reason, " |\n");
   }
   return text;
 }

@@ -17,6 +17,7 @@
 #include "agent/commands.h"
 #include "agent/config.h"
 #include "agent/echo.h"
+#include "agent/redis/acl.h"
 #include "agent/scheduler.h"
 #include "agent/tinc_hook.h"
 #include "agent/uplink.h"
@@ -37,6 +38,7 @@ struct Arguments {
   std::vector<std::string> checks;
   std::string output = "table";
   std::string forget;
+  RedisAclOptions redis_acl;
 };
 
 std::string Hostname() {
@@ -107,6 +109,24 @@ int RunForgetCommand(const Arguments& arguments) {
     return 1;
   }
   std::cout << arguments.forget << " is forgotten; when it is not there, it is absent\n";
+  return 0;
+}
+
+/// Prints the line that makes a Redis user with the checks' rights and no more.
+int RunRedisAclCommand(const Arguments& arguments) {
+  AgentSettings settings;
+  if (!LoadSettings(arguments, settings)) return 1;
+  RedisAclOptions options = arguments.redis_acl;
+  if (options.name_space.empty()) options.name_space = settings.checks.sidekiq.name_space;
+  const absl::StatusOr<std::string> line = RedisAclLine(options);
+  if (!line.ok()) {
+    std::cerr << "fleet-agent: " << line.status().message() << "\n";
+    return 64;
+  }
+  std::cout << *line << "\n";
+  std::cerr
+      << "Replace PASSWORD, run the line in redis-cli, then ACL SAVE or CONFIG REWRITE; set user "
+         "and password_file under checks.redis.\n";
   return 0;
 }
 
@@ -234,6 +254,14 @@ int Main(int argc, char** argv) {
   CLI::App* forget = app.add_subcommand("forget", "forget that a check was ever seen here");
   forget->add_option("check", arguments.forget, "its name")->required();
   app.add_subcommand("tinc-hook", "note who is on the VPN: for tincd's host-up and host-down");
+  CLI::App* redis_acl =
+      app.add_subcommand("redis-acl", "print the line that makes a Redis user for fleet");
+  redis_acl->add_option("--user", arguments.redis_acl.user, "its name; default fleet");
+  redis_acl->add_option("--redis-version", arguments.redis_acl.version,
+                        "of the server, as 6.2; default 7.0");
+  redis_acl->add_option("--namespace", arguments.redis_acl.name_space,
+                        "of Sidekiq's keys; default: checks.sidekiq.namespace of --config");
+  redis_acl->add_flag("!--no-sidekiq", arguments.redis_acl.sidekiq, "without Sidekiq's keys");
   CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
   docs->group("");  // for ./dev, not for people
   try {
@@ -252,6 +280,7 @@ int Main(int argc, char** argv) {
   }
   if (check->parsed()) return RunCheckCommand(arguments);
   if (forget->parsed()) return RunForgetCommand(arguments);
+  if (redis_acl->parsed()) return RunRedisAclCommand(arguments);
   if (docs->parsed()) {
     std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
     return 0;

@@ -15,6 +15,7 @@ constexpr CheckSpec kChecks[] = {
     {"postgres", 1, absl::Seconds(5), MakePostgresCheck},
     {"raid", 1, absl::Seconds(2), MakeRaidCheck},
     {"redis", 1, absl::Seconds(4), MakeRedisCheck},
+    {"sidekiq", 1, absl::Seconds(4), MakeSidekiqCheck},
     {"systemd", 1, absl::Seconds(3), MakeSystemdCheck},
     {"tinc", 1, absl::Seconds(5), MakeTincCheck},
 };

@@ -43,6 +43,7 @@ std::unique_ptr<Check> MakeMinioCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeNetworkCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRaidCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeRedisCheck(const CheckEnv& env);
+std::unique_ptr<Check> MakeSidekiqCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakePostgresCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeTincCheck(const CheckEnv& env);
 std::unique_ptr<Check> MakeSystemdCheck(const CheckEnv& env);

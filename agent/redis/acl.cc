@@ -46,9 +46,8 @@ absl::StatusOr<std::string> RedisAclLine(const RedisAclOptions& options) {
 
   std::vector<std::string> words = {"ACL", "SETUSER", options.user, "on", ">PASSWORD", "resetkeys"};
   if (major >= 7 || minor >= 2) words.emplace_back("resetchannels");
-  for (const char* word :
-       {"-@all", "+ping", "+info", "+time", "+auth", "+hello", "+select", "+client|setname",
-        "+slowlog|len", "+slowlog|get", "+latency|latest", "+exists"}) {
+  for (const char* word : {"-@all", "+ping", "+info", "+time", "+auth", "+hello", "+select",
+                           "+client|setname", "+slowlog|len", "+latency|latest", "+exists"}) {
     words.emplace_back(word);
   }
   // Reading a job's age without its arguments takes a script: eval_ro where there is one.
