@@ -57,11 +57,20 @@ class PostgresCheck final : public Check {
     size_t left = servers_.size();
     std::string summary;
     for (auto& [name, server] : servers_) {
+      const auto doubtful = doubtful_until_.find(name);
+      if (doubtful != doubtful_until_.end() && run.steady_now() < doubtful->second) {
+        --left;
+        continue;
+      }
       const absl::Duration share =
           std::min(kServerTimeMax, (run.TimeLeft() - kReserve) / static_cast<int64_t>(left--));
       const absl::Status status =
           server.Refresh(options_, run.steady_now(), SteadyAfter(Clock::Real().SteadyNow(), share));
-      if (!status.ok() && !Expected(run, name, status)) continue;
+      if (!status.ok() && !Expected(run, name, status)) {
+        doubtful_until_[name] = SteadyAfter(run.steady_now(), kLookAgain);
+        continue;
+      }
+      doubtful_until_.erase(name);
       ++present;
       Remember(run, name, server);
       run.Add(PgMetric("fleet_postgres_up"), {{"server", name}}, status.ok() ? 1 : 0);
@@ -195,6 +204,8 @@ class PostgresCheck final : public Check {
   std::map<std::string, PgServer> servers_;
   std::map<std::string, std::string> dsns_;
   SteadyTime looked_;
+  /// What listens where PostgreSQL might and did not sound like it: when to ask again.
+  std::map<std::string, SteadyTime> doubtful_until_;
 };
 
 }  // namespace
