@@ -1,6 +1,6 @@
 #include "collector/ingest.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
@@ -28,6 +28,13 @@ absl::StatusOr<std::string> NameOf(const v1::Hello& hello, const std::string& ce
     return absl::InvalidArgumentError(absl::StrCat(Quote(hello.host()), " is no host name"));
   }
   return hello.host();
+}
+
+/// What the agent says, as far as it makes sense: a host must not claim to be fresh for ever.
+absl::Duration IntervalOf(const v1::Hello& hello) {
+  constexpr double kDaySeconds = 86'400;
+  const double seconds = hello.interval_seconds();
+  return seconds > 0 ? absl::Seconds(std::min(seconds, kDaySeconds)) : absl::ZeroDuration();
 }
 
 absl::Time SentAt(const v1::Records& records) {
@@ -116,14 +123,11 @@ absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(const v1::Hello& h
   if (draining_) return absl::UnavailableError("the collector is stopping");
   uint64_t connection = 0;
   if (hello.lane() == v1::Hello::LANE_LIVE) {
-    FLEET_ASSIGN_OR_RETURN(
-        connection,
-        state_.Connect(
-            host,
-            {.agent_version = OneLine(hello.agent_version(), 64),
-             .interval = absl::Seconds(
-                 std::isfinite(hello.interval_seconds()) ? hello.interval_seconds() : 0)},
-            address));
+    FLEET_ASSIGN_OR_RETURN(connection,
+                           state_.Connect(host,
+                                          {.agent_version = OneLine(hello.agent_version(), 64),
+                                           .interval = IntervalOf(hello)},
+                                          address));
     // The newer wins: the older is most likely a path that died without saying so.
     const auto older = live_.find(host);
     if (older != live_.end()) {

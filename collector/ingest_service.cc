@@ -98,8 +98,9 @@ class IngestService::Reactor final
                                   {"address", address},
                                   {"version", hello.agent_version().substr(0, 64)}});
     MutexLock lock(mutex_);
+    host_ = stream_->host();
     v1::CollectorMessage message;
-    message.mutable_welcome()->set_host(stream_->host());
+    message.mutable_welcome()->set_host(host_);
     message.mutable_welcome()->set_collector_version(std::string(Version()));
     waiting_.push_back(std::move(message));
     Continue();
@@ -148,9 +149,7 @@ class IngestService::Reactor final
       finished_ = true;
       service_.metrics_.Count(self::kStreamsClosed,
                               {{"code", absl::StatusCodeToString(end_.code())}});
-      if (!end_.ok() && !absl::IsCancelled(end_)) {
-        log::Warning("stream ended", {{"address", HostOfPeer(context_->peer())}, {"error", end_}});
-      }
+      LogEnd();
       Finish(ToGrpc(end_));
       return;
     }
@@ -159,6 +158,15 @@ class IngestService::Reactor final
     waiting_.pop_front();
     writing_ = true;
     StartWrite(&sent_);
+  }
+
+  void LogEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const std::string address = HostOfPeer(context_->peer());
+    if (end_.ok() || absl::IsCancelled(end_)) {
+      log::Info("agent disconnected", {{"host", host_}, {"address", address}});
+    } else {
+      log::Warning("stream ended", {{"host", host_}, {"address", address}, {"error", end_}});
+    }
   }
 
   /// The last of the call and its timer deletes.
@@ -176,6 +184,7 @@ class IngestService::Reactor final
   std::atomic<int> users_ = 1;
 
   Mutex mutex_;
+  std::string host_ ABSL_GUARDED_BY(mutex_);  // empty before the hello
   std::deque<v1::CollectorMessage> waiting_ ABSL_GUARDED_BY(mutex_);
   v1::CollectorMessage sent_ ABSL_GUARDED_BY(mutex_);  // while writing_, gRPC's
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;

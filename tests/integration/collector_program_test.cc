@@ -1,5 +1,6 @@
 #include <csignal>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_http.h"
@@ -43,6 +44,28 @@ TEST(CollectorProgramTest, StartsServesAndStops) {
   EXPECT_EQ(second.exit_code, 1);
   EXPECT_THAT(second.text, HasSubstr("Address already in use"));
   EXPECT_EQ(collector.Stop(), 0);
+}
+
+TEST(CollectorProgramTest, APathThatSwallowsEverythingIsNoticed) {
+  test::TempDir dir;
+  Process collector({kProgram, "--insecure", "--grpc-listen", "127.0.0.1:0", "--http-listen",
+                     "127.0.0.1:0", "--ports-file", dir / "ports"});
+  ASSERT_TRUE(WaitFor([&] { return !ReadFile(dir / "ports").empty(); }));
+  const uint16_t http = PortIn(ReadFile(dir / "ports"), "http");
+  test::WriteFile(
+      dir / "agent.yaml",
+      absl::StrCat("collector: 127.0.0.1:", PortIn(ReadFile(dir / "ports"), "grpc"),
+                   "\ninsecure: true\ninterval: 1s\nhost: tempo\n", "echo: {enabled: false}\n"));
+  Process agent({FLEET_BIN_DIR "/fleet-agent", "--config", dir / "agent.yaml"});
+  const auto streams = [http](absl::string_view count) {
+    return absl::StrContains(HttpGet(http, "/metrics/self").body,
+                             absl::StrCat("fleet_collector_streams{lane=\"live\"} ", count, "\n"));
+  };
+  ASSERT_TRUE(WaitFor([&] { return streams("1"); }));
+  agent.Kill(SIGSTOP);  // its kernel still acknowledges every packet
+  EXPECT_TRUE(WaitFor([&] { return streams("0"); }, absl::Seconds(35)));
+  agent.Kill(SIGCONT);
+  EXPECT_TRUE(WaitFor([&] { return streams("1"); }, absl::Seconds(40))) << "and it comes back";
 }
 
 TEST(CollectorProgramTest, SaysAllThatIsWrongWithItsConfig) {
