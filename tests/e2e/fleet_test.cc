@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "tests/support/fleet_processes.h"
 #include "tests/support/matchers.h"
+#include "tests/support/md_fixture.h"
 
 namespace fleet::test {
 namespace {
@@ -119,7 +120,6 @@ TEST(FleetTest, AKilledAgentIsDownAndItsSeriesAreGoneWithinAMinute) {
 
 TEST(FleetTest, WatchShowsAChangeAtOnce) {
   const TempDir dir;
-  const TempHost host;
   TempHost fixture;
   fixture.Write("proc/loadavg", "0.10 0.10 0.10 1/80 1\n")
       .Write("proc/stat", "cpu  1 1 1 1 1 1 1 1 1 1\ncpu0 1 1 1 1 1 1 1 1 1 1\n");
@@ -165,15 +165,10 @@ TEST(FleetTest, AnAgentFindsItsCollectorAgain) {
 }
 
 TEST(AgentTest, JudgesARecordedArrayAsJson) {
-  const TempDir dir;
-  const std::string prefix =
-      absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/md/run1-raid1/006-raid1-failed-member");
-  const Output unpacked =
-      RunProgram({"python3", absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/md/unpack.py"), prefix,
-                  dir / "root"});
-  ASSERT_EQ(unpacked.exit_code, 0) << unpacked.text;
+  TempHost host;
+  UnpackMdState("run1-raid1/006-raid1-failed-member", host);
   const Output output = RunProgram({absl::StrCat(FLEET_BIN_DIR, "/fleet-agent"), "--root",
-                                    dir / "root", "check", "raid", "-o", "json"});
+                                    host.root(), "check", "raid", "-o", "json"});
   EXPECT_EQ(output.exit_code, 2) << output.text;
   const nlohmann::json json = nlohmann::json::parse(output.text);
   EXPECT_EQ(json["checks"][0]["name"], "raid");
