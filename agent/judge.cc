@@ -50,6 +50,16 @@ void AdoptWorstItem(Report& report) {
   if (report.parent.empty()) report.parent = worst->parent;
 }
 
+/// A check that is fine and gave no reason says what it looked at.
+void SayWhatIsFine(Report& report) {
+  if (report.items.size() == 1) {
+    const Item& item = report.items[0];
+    report.reason = absl::StrCat(item.name, item.reason.empty() ? "" : ": ", item.reason);
+  } else if (report.items.size() > 1) {
+    report.reason = absl::StrCat("all ", report.items.size(), " are fine");
+  }
+}
+
 }  // namespace
 
 void Judge(const absl::Status& status, bool expected, Report& report) {
@@ -75,6 +85,7 @@ void Judge(const absl::Status& status, bool expected, Report& report) {
     }
   }
   AdoptWorstItem(report);
+  if (report.verdict == Verdict::kOk && report.reason.empty()) SayWhatIsFine(report);
   if (report.verdict == Verdict::kUnknown && report.unknown == UnknownKind::kNone) {
     report.unknown = UnknownKind::kError;
   }

@@ -14,6 +14,8 @@ namespace {
 // Sorted by name, in the order of Builtin.
 constexpr MetricDesc kMetrics[] = {
     {"fleet_check_duration_seconds", MetricType::kGauge, "How long the check's last run took."},
+    {"fleet_check_follows", MetricType::kGauge,
+     "1 for a check whose verdict follows from something else, named by its cause."},
     {"fleet_check_last_success_timestamp_seconds", MetricType::kGauge,
      "When a report of a run that worked last arrived, by the collector's clock."},
     {"fleet_check_status", MetricType::kGauge,
@@ -32,7 +34,7 @@ constexpr MetricDesc kMetrics[] = {
     {"fleet_host_spool_reports", MetricType::kGauge,
      "Reports that wait on the host for the collector."},
     {"fleet_host_status", MetricType::kGauge,
-     "Worst verdict of the host's checks, crit when it is silent: 0 ok, 1 warn, 2 crit, "
+     "Worst verdict of the host's checks, unknown when it is silent: 0 ok, 1 warn, 2 crit, "
      "3 unknown."},
     {"fleet_host_up", MetricType::kGauge,
      "Whether the host was heard of within max(3 x its interval, 45 s)."},
@@ -42,6 +44,7 @@ constexpr MetricDesc kMetrics[] = {
 
 enum Builtin : size_t {
   kCheckDuration,
+  kCheckFollows,
   kCheckLastSuccess,
   kCheckStatus,
   kCheckSuccess,
@@ -97,6 +100,9 @@ void AppendCheck(size_t index, const CheckView& check, Lines& lines) {
   switch (index) {
     case kCheckDuration:
       return lines.Add({label}, absl::ToDoubleSeconds(check.duration));
+    case kCheckFollows:
+      if (check.caused_by.empty()) return;
+      return lines.Add({label, {"cause", check.caused_by}}, 1);
     case kCheckLastSuccess:
       if (check.last_success == absl::InfinitePast()) return;
       return lines.Add({label}, Seconds(check.last_success));

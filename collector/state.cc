@@ -313,7 +313,7 @@ HostView FleetState::View(Host& host, SteadyTime now) const {
   return view;
 }
 
-FleetView FleetState::Snapshot(absl::string_view only) const {
+FleetView FleetState::SnapshotWithoutCauses(absl::string_view only) const {
   std::vector<std::shared_ptr<Host>> hosts;
   if (!only.empty()) {
     if (std::shared_ptr<Host> host = Find(only)) hosts.push_back(std::move(host));
@@ -334,9 +334,19 @@ FleetView FleetState::Snapshot(absl::string_view only) const {
   return view;
 }
 
+FleetView FleetState::Snapshot(absl::string_view only) const {
+  FleetView view = SnapshotWithoutCauses(only);
+  const bool fails = std::any_of(view.hosts.begin(), view.hosts.end(), [](const HostView& host) {
+    return HostVerdict(host) != Verdict::kOk;
+  });
+  // The cause of one host's trouble may be another host.
+  if (fails) ResolveCauses(only.empty() ? view : SnapshotWithoutCauses({}), options_, view);
+  return view;
+}
+
 v1::StatusReply FleetState::Status(const v1::StatusRequest& request) const {
   // All of them even for one: its cause may be another host.
-  v1::StatusReply reply = MakeStatus(Snapshot(), options_, request);
+  v1::StatusReply reply = MakeStatus(SnapshotWithoutCauses({}), options_, request);
   reply.set_uptime_seconds(absl::ToDoubleSeconds(clock_.SteadyNow() - started_));
   return reply;
 }

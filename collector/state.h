@@ -59,6 +59,7 @@ struct CheckView {
   absl::Time last_success = absl::InfinitePast();
   absl::Duration last_success_age = absl::InfiniteDuration();
   bool stale = false;
+  std::string caused_by;  // the root cause, "host/check/item"; empty: it is its own
 };
 
 /// What is said of a host besides its checks.
@@ -141,6 +142,7 @@ class FleetState {
   std::shared_ptr<Host> Find(absl::string_view host) const;
   void Changed();
   HostView View(Host& host, SteadyTime now) const;
+  FleetView SnapshotWithoutCauses(absl::string_view only) const;
 
   Clock& clock_;
   const StateOptions options_;
@@ -157,8 +159,11 @@ class FleetState {
   uint64_t next_connection_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 
-/// The verdict of a host: the worst of its checks; crit when it is down.
+/// The verdict of a host: the worst of its checks; unknown when it is down.
 Verdict HostVerdict(const HostView& host);
+
+/// Fills in what each failing check of `view` follows from, by what is known of `all`. Pure.
+void ResolveCauses(const FleetView& all, const StateOptions& options, FleetView& view);
 
 /// What Status answers, from a view of all hosts. Pure.
 v1::StatusReply MakeStatus(const FleetView& view, const StateOptions& options,

@@ -174,12 +174,21 @@ void FillHost(const CauseGraph& graph, const HostView& host, const StateLimits& 
 }  // namespace
 
 Verdict HostVerdict(const HostView& host) {
-  if (!host.up) return Verdict::kCrit;
+  if (!host.up) return Verdict::kUnknown;
   Verdict worst = Verdict::kOk;
   for (const CheckView& check : host.checks) {
     if (!check.status->absent) worst = Worse(worst, CheckVerdict(check));
   }
   return worst;
+}
+
+void ResolveCauses(const FleetView& all, const StateOptions& options, FleetView& view) {
+  const CauseGraph graph = MakeGraph(all, options);
+  for (HostView& host : view.hosts) {
+    for (CheckView& check : host.checks) {
+      if (!check.status->absent) check.caused_by = CheckCause(graph, host, check);
+    }
+  }
 }
 
 v1::StatusReply MakeStatus(const FleetView& view, const StateOptions& options,

@@ -49,7 +49,7 @@ std::vector<Trouble> Troubles(const v1::StatusReply& status) {
               ? "never heard of"
               : absl::StrCat("silent for ", HumanDuration(absl::Seconds(host.age_seconds())));
       troubles.push_back(
-          {Verdict::kCrit, Line(host.name(), Verdict::kCrit, silence, host.caused_by())});
+          {Verdict::kUnknown, Line(host.name(), Verdict::kUnknown, silence, host.caused_by())});
     }
     for (const v1::CheckStatus& check : host.checks()) {
       const Verdict verdict = FromProto(check.verdict());
@@ -73,10 +73,10 @@ std::optional<Verdict> VerdictOn(absl::string_view subject, const v1::StatusRepl
   if (status.hosts().empty()) return std::nullopt;
   const v1::HostStatus& host = status.hosts(0);
   if (!absl::StrContains(subject, '/')) {
-    return host.up() ? FromProto(host.verdict()) : Verdict::kCrit;
+    return host.up() ? FromProto(host.verdict()) : Verdict::kUnknown;
   }
   if (host.checks().empty()) return std::nullopt;
-  return host.up() ? FromProto(host.checks(0).verdict()) : Verdict::kCrit;
+  return host.up() ? FromProto(host.checks(0).verdict()) : Verdict::kUnknown;
 }
 
 }  // namespace

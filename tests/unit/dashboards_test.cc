@@ -7,7 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "collector/builtin.h"
+#include "collector/exposition.h"
 #include "collector/known_families.h"
 #include "collector/self_metrics.h"
 #include "tests/support/matchers.h"
@@ -28,8 +28,10 @@ std::vector<std::string> FilesBelow(const std::string& folder, const std::string
 }
 
 bool IsDeclared(const std::string& name) {
-  for (const absl::Span<const MetricDesc> descs :
-       {KnownFamilies(), BuiltinMetrics(), SelfFamilies()}) {
+  for (const MetricDesc* desc : self::Descriptors()) {
+    if (name == desc->name) return true;
+  }
+  for (const absl::Span<const MetricDesc> descs : {KnownFamilies(), BuiltinMetrics()}) {
     for (const MetricDesc& desc : descs) {
       absl::string_view prefix = desc.name;
       if (name == desc.name) return true;

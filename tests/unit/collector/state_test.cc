@@ -96,7 +96,7 @@ TEST_F(StateTest, ASilentHostIsDownAndKeepsItsLastSeenTime) {
   EXPECT_EQ(view.hosts[0].last_seen, seen);
   EXPECT_TRUE(view.hosts[0].checks[0].stale);
   const v1::StatusReply reply = Status();
-  EXPECT_EQ(reply.verdict(), v1::VERDICT_CRIT);
+  EXPECT_EQ(reply.verdict(), v1::VERDICT_UNKNOWN);
   EXPECT_EQ(reply.hosts(0).checks(0).caused_by(), "tempo");
   feeder_.Connect("tempo");
   EXPECT_TRUE(state_.Snapshot().hosts[0].up);

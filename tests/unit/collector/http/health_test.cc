@@ -48,7 +48,7 @@ TEST(HealthAnswerTest, ASilentHostFailsWithAllItsChecks) {
     const HttpResponse response =
         HealthAnswer(subject, Fleet(v1::VERDICT_OK, "", false), false, true);
     Expect(response, {503, absl::StrCat("fleet-health:", subject,
-                                        ":fail\nverdict crit\ntempo crit: silent for 4 min\n")});
+                                        ":fail\nverdict unknown\ntempo unknown: silent for 4 min\n")});
   }
 }
 
