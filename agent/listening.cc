@@ -1,6 +1,14 @@
 #include "agent/listening.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "agent/parse/inet_diag.h"
 #include "common/scoped_fd.h"
 #include "common/status_macros.h"
 
@@ -57,27 +66,100 @@ absl::StatusOr<std::string> ReadListeners(const HostFs& fs, absl::string_view pa
   return text;
 }
 
-}  // namespace
+constexpr size_t kDatagramBytesMax = 32 << 10;
+constexpr size_t kListenersMax = 65'536;
 
-absl::StatusOr<Listening> ListeningPorts(const HostFs& fs) {
-  Listening listening;
+struct DiagRequest {
+  nlmsghdr header;
+  inet_diag_req_v2 body;
+};
+
+std::string AddressText(const TcpConnection& socket) {
+  char text[INET6_ADDRSTRLEN] = {};
+  ::inet_ntop(socket.ipv6 ? AF_INET6 : AF_INET, socket.local.data(), text, sizeof(text));
+  return text;
+}
+
+/// Appends the listeners of one family: a dump of the kernel's table of listeners alone.
+absl::Status AskForListeners(int fd, int family, std::vector<TcpListener>& found) {
+  DiagRequest request{};
+  request.header.nlmsg_len = sizeof(request);
+  request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  request.body.sdiag_family = static_cast<uint8_t>(family);
+  request.body.sdiag_protocol = IPPROTO_TCP;
+  request.body.idiag_states = 1 << TCP_LISTEN;
+  if (::send(fd, &request, sizeof(request), 0) < 0) {
+    return absl::ErrnoToStatus(errno, "ask sock_diag");
+  }
+  std::string buffer(kDatagramBytesMax, '\0');
+  while (true) {
+    const ssize_t size = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return absl::ErrnoToStatus(errno, "read sock_diag");
+    FLEET_ASSIGN_OR_RETURN(const InetDiag diag,
+                           ParseInetDiag({buffer.data(), static_cast<size_t>(size)}));
+    for (const TcpConnection& socket : diag.connections) {
+      if (found.size() == kListenersMax) {
+        return absl::ResourceExhaustedError("sock_diag: too many listeners");
+      }
+      found.push_back({AddressText(socket), socket.local_port});
+    }
+    if (diag.done) return absl::OkStatus();
+  }
+}
+
+absl::StatusOr<std::vector<TcpListener>> ListenersBySockDiag() {
+  const ScopedFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!fd.valid()) return absl::ErrnoToStatus(errno, "open sock_diag");
+  // The kernel answers while it is asked; this is for the day it does not.
+  const timeval wait{1, 0};
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+  std::vector<TcpListener> found;
+  for (const int family : {AF_INET, AF_INET6}) {
+    FLEET_RETURN_IF_ERROR(AskForListeners(fd.get(), family, found));
+  }
+  return found;
+}
+
+absl::StatusOr<std::vector<TcpListener>> ListenersByFiles(const HostFs& fs) {
+  std::vector<TcpListener> listeners;
   for (const absl::string_view path : {"proc/net/tcp", "proc/net/tcp6"}) {
     const auto text = ReadListeners(fs, path);
     if (absl::IsNotFound(text.status())) continue;
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(std::vector<TcpListener> found, ParseNetTcp(*text));
-    std::move(found.begin(), found.end(), std::back_inserter(listening.tcp));
+    std::move(found.begin(), found.end(), std::back_inserter(listeners));
   }
+  return listeners;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<TcpListener>> ListeningTcp(const HostFs& fs) {
+  std::vector<TcpListener> listeners;
+  auto told = fs.live() ? ListenersBySockDiag() : absl::UnimplementedError("a fixture host");
+  if (told.ok()) {
+    listeners = *std::move(told);
+  } else {
+    FLEET_ASSIGN_OR_RETURN(listeners, ListenersByFiles(fs));
+  }
+  const auto key = [](const TcpListener& l) { return std::tie(l.port, l.address); };
+  std::sort(listeners.begin(), listeners.end(),
+            [&key](const TcpListener& a, const TcpListener& b) { return key(a) < key(b); });
+  // SO_REUSEPORT: once per process.
+  listeners.erase(std::unique(listeners.begin(), listeners.end()), listeners.end());
+  return listeners;
+}
+
+absl::StatusOr<Listening> ListeningPorts(const HostFs& fs) {
+  Listening listening;
+  FLEET_ASSIGN_OR_RETURN(listening.tcp, ListeningTcp(fs));
   const auto text = fs.Read("proc/net/unix", 64 << 20);
   if (!absl::IsNotFound(text.status())) {
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(listening.unix_paths, ParseNetUnix(*text));
   }
-  const auto key = [](const TcpListener& l) { return std::tie(l.port, l.address); };
-  std::sort(listening.tcp.begin(), listening.tcp.end(),
-            [&key](const TcpListener& a, const TcpListener& b) { return key(a) < key(b); });
-  listening.tcp.erase(std::unique(listening.tcp.begin(), listening.tcp.end()),
-                      listening.tcp.end());  // SO_REUSEPORT: one line per process
   std::sort(listening.unix_paths.begin(), listening.unix_paths.end());
   listening.unix_paths.erase(std::unique(listening.unix_paths.begin(), listening.unix_paths.end()),
                              listening.unix_paths.end());

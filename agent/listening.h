@@ -15,12 +15,17 @@ struct Listening {
   std::vector<std::string> unix_paths;  // stream sockets with a name, sorted, each once
 };
 
-/// Reads /proc/net/{tcp,tcp6,unix}. Costs O(listeners), whatever the number of connections: the
-/// kernel prints listening TCP sockets first, and reading stops after them.
+/// Asks sock_diag for TCP sockets that listen, and reads /proc/net/unix. On a fixture host, and
+/// where sock_diag is not to be had, /proc/net/{tcp,tcp6} up to the first socket that does not
+/// listen: behind the listeners the kernel walks its whole table of connections, for a millisecond,
+/// even when there is none.
 ///
 /// Errors: by errno; kInvalidArgument for text that is not the kernel's. A missing file (no IPv6)
 /// counts as empty.
 absl::StatusOr<Listening> ListeningPorts(const HostFs& fs);
+
+/// Listening::tcp alone; errors likewise.
+absl::StatusOr<std::vector<TcpListener>> ListeningTcp(const HostFs& fs);
 
 /// Where to connect to reach `listener` from this host: its address, loopback where it listens on
 /// every one.

@@ -48,10 +48,10 @@ std::vector<std::string> Ask(const std::vector<std::string>& urls, HttpClient& c
 
 std::vector<std::string> DiscoverMinio(const HostFs& fs, HttpClient& client) {
   if (!fs.live()) return {};
-  const absl::StatusOr<Listening> listening = ListeningPorts(fs);
+  const absl::StatusOr<std::vector<TcpListener>> listening = ListeningTcp(fs);
   if (!listening.ok()) return {};
   std::set<std::string> addresses;  // one server may listen on both families
-  for (const TcpListener& listener : listening->tcp) {
+  for (const TcpListener& listener : *listening) {
     if (listener.port != kPort || addresses.size() == kListenersMax) continue;
     const bool everywhere = listener.address == "::" || listener.address == "0.0.0.0";
     addresses.insert(everywhere ? absl::StrCat("127.0.0.1:", kPort) : DialHostPort(listener));

@@ -1,5 +1,10 @@
 #include "agent/listening.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "absl/strings/str_format.h"
 #include "tests/support/matchers.h"
 #include "tests/support/temp_host.h"
@@ -10,6 +15,7 @@ namespace {
 using ::fleet::test::HasCode;
 using ::fleet::test::IsOk;
 using ::fleet::test::TempHost;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
@@ -57,6 +63,27 @@ TEST(ListeningPortsTest, SaysWhenTheTextIsNotTheKernels) {
   TempHost host;
   host.Write("proc/net/tcp", "garbage\n");
   EXPECT_THAT(ListeningPorts(host.fs()), HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST(ListeningTcpTest, TheKernelSaysTheSameByBothWays) {
+  const int fd = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) GTEST_SKIP() << "no IPv6";
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  socklen_t size = sizeof(address);
+  const bool listens = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                       ::listen(fd, 1) == 0 &&
+                       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  if (!listens) GTEST_SKIP() << "no IPv6 loopback";
+  const TcpListener ours{"::1", ntohs(address.sin6_port)};
+  const auto told = ListeningTcp(HostFs("/"));
+  const auto read = ListeningTcp(HostFs("/./"));  // not the running machine's root: files
+  ::close(fd);
+  ASSERT_THAT(told, IsOk());
+  ASSERT_THAT(read, IsOk());
+  EXPECT_THAT(*told, Contains(ours));
+  EXPECT_THAT(*read, Contains(ours));
 }
 
 TEST(DialAddressTest, ReachesEveryAddressOverLoopback) {
