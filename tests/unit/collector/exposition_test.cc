@@ -16,6 +16,7 @@ using ::fleet::test::MakeReport;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Not;
 
 std::string Render(const FleetView& view, ExpositionFormat format) {
   Exposition exposition(view, format);
@@ -96,6 +97,21 @@ class ExpositionTest : public ::testing::Test {
   FleetState state_{clock_, {}};
   test::StateFeeder feeder_{state_, clock_};
 };
+
+TEST_F(ExpositionTest, SaysWhatACheckFollowsFrom) {
+  ASSERT_THAT(feeder_.Send("tempo", MakeReport("redis", {}, Verdict::kCrit, "refused")), IsOk());
+  Report sidekiq = MakeReport("sidekiq", {}, Verdict::kUnknown, "cannot look");
+  sidekiq.parent = "tempo/redis";
+  ASSERT_THAT(feeder_.Send("parasect", sidekiq), IsOk());
+  const std::string follows =
+      "fleet_check_follows{check=\"sidekiq\",cause=\"tempo/redis\",instance=\"parasect\","
+      "job=\"fleet\",host=\"parasect\"} 1\n";
+  EXPECT_THAT(Render(state_.Snapshot(), ExpositionFormat::kText), HasSubstr(follows));
+  // Its cause is another host, which a scrape of this one does not show.
+  EXPECT_THAT(Render(state_.Snapshot("parasect"), ExpositionFormat::kText), HasSubstr(follows));
+  EXPECT_THAT(Render(state_.Snapshot("tempo"), ExpositionFormat::kText),
+              Not(HasSubstr("fleet_check_follows{")));
+}
 
 TEST_F(ExpositionTest, RendersText) {
   SendExample();

@@ -9,7 +9,7 @@ namespace {
 
 v1::StatusReply Fleet(v1::Verdict verdict, const std::string& reason, bool up = true) {
   v1::StatusReply reply;
-  reply.set_verdict(up ? verdict : v1::VERDICT_CRIT);
+  reply.set_verdict(up ? verdict : v1::VERDICT_UNKNOWN);
   v1::HostStatus& host = *reply.add_hosts();
   host.set_name("tempo");
   host.set_up(up);
