@@ -8,6 +8,7 @@
 
 #include "collector/collector.h"
 #include "collector/config.h"
+#include "collector/metrics_doc.h"
 #include "common/log.h"
 #include "common/version.h"
 
@@ -89,12 +90,18 @@ int Main(int argc, char** argv) {
   app.add_option("--ports-file", arguments.ports_file,
                  "Write grpc=PORT and http=PORT there once both listen");
   app.add_flag("--verbose", arguments.verbose, "Log more");
+  bool metrics_doc = false;
+  app.add_flag("--metrics-doc", metrics_doc)->group("");  // for ./dev docs, not for people
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
   }
   if (arguments.verbose) log::SetLevel(log::Level::kDebug);
+  if (metrics_doc) {
+    std::fputs(RenderMetricsDoc().c_str(), stdout);
+    return 0;
+  }
   return Run(arguments);
 }
 

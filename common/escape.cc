@@ -15,12 +15,15 @@ absl::string_view Cut(absl::string_view text, size_t size_max) {
   return text.substr(0, size);
 }
 
-std::string Escape(absl::string_view text) {
+/// Escapes control and non-UTF-8 bytes; with `quotable` also what would end a quoted text.
+std::string Escape(absl::string_view text, bool quotable) {
   std::string valid;
   for (size_t i = 0; i < text.size();) {
     const size_t size = Utf8SequenceSize(text.substr(i));
     if (size > 1) {
       valid.append(text.data() + i, size);
+    } else if (size == 1 && !quotable && absl::ascii_isprint(static_cast<unsigned char>(text[i]))) {
+      valid.push_back(text[i]);
     } else if (size == 1) {
       absl::StrAppend(&valid, absl::CHexEscape(text.substr(i, 1)));
     } else {
@@ -56,7 +59,7 @@ size_t Utf8SequenceSize(absl::string_view text) {
 
 std::string Quote(absl::string_view text, size_t size_max) {
   const bool cut = text.size() > size_max;
-  return absl::StrCat("\"", Escape(Cut(text, size_max)), cut ? "…\"" : "\"");
+  return absl::StrCat("\"", Escape(Cut(text, size_max), true), cut ? "…\"" : "\"");
 }
 
 std::string OneLine(absl::string_view text, size_t size_max) {
@@ -67,7 +70,7 @@ std::string OneLine(absl::string_view text, size_t size_max) {
     line.push_back(blank ? ' ' : c);
   }
   absl::StripTrailingAsciiWhitespace(&line);
-  return absl::StrCat(Escape(line), text.size() > size_max ? "…" : "");
+  return absl::StrCat(Escape(line, false), text.size() > size_max ? "…" : "");
 }
 
 }  // namespace fleet

@@ -14,7 +14,8 @@ size_t Utf8SequenceSize(absl::string_view text);
 /// cut to `size_max` bytes with "…" where it was longer.
 std::string Quote(absl::string_view text, size_t size_max = 80);
 
-/// As Quote, without the quotes and on one line: for a reason that repeats a daemon's own words.
+/// Text from outside as a reason repeats it: on one line, control and non-UTF-8 bytes escaped,
+/// quotes and backslashes as they are, cut as Quote does. Doing it twice changes nothing.
 std::string OneLine(absl::string_view text, size_t size_max = 200);
 
 }  // namespace fleet

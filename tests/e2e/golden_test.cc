@@ -63,6 +63,14 @@ TEST_P(GoldenTest, TheAgentSaysWhatWasRecorded) {
   EXPECT_EQ(said, ReadFile(golden));
 }
 
+TEST(MetricsDocTest, IsWhatTheCodeDeclares) {
+  const Output agent = RunProgram({absl::StrCat(FLEET_BIN_DIR, "/fleet-agent"), "metrics-doc"});
+  const Output collector =
+      RunProgram({absl::StrCat(FLEET_BIN_DIR, "/fleet-collector"), "--metrics-doc"});
+  EXPECT_EQ(absl::StrCat(agent.text, collector.text), ReadFile(FLEET_SOURCE_DIR "/docs/metrics.md"))
+      << "run ./dev docs and read the difference";
+}
+
 INSTANTIATE_TEST_SUITE_P(Hosts, GoldenTest, ::testing::Values("tempo"));
 
 }  // namespace

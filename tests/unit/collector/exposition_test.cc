@@ -16,7 +16,6 @@ using ::fleet::test::MakeReport;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using ::testing::Not;
 
 std::string Render(const FleetView& view, ExpositionFormat format) {
   Exposition exposition(view, format);

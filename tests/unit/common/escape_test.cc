@@ -15,6 +15,8 @@ TEST(EscapeTest, QuotesWhatCameFromOutside) {
 TEST(EscapeTest, PutsADaemonsWordsOnOneLine) {
   EXPECT_EQ(OneLine("  ERR \n no\tsuch thing \n"), "ERR no such thing");
   EXPECT_EQ(OneLine("x\xfey"), R"(x\xfey)");
+  EXPECT_EQ(OneLine(R"(put 'local' into "C:\x")"), R"(put 'local' into "C:\x")");
+  EXPECT_EQ(OneLine(OneLine("a\x01'b'")), R"(a\x01'b')");
   EXPECT_EQ(OneLine("grün", 3), "gr…");
 }
 
