@@ -36,6 +36,8 @@ function(fleet_program name)
   target_link_libraries(${name} PRIVATE fleet_warnings ${arg_DEPS})
 endfunction()
 
+add_custom_target(unit_tests)
+
 # fleet_test(NAME LABEL unit|integration|e2e SRCS … DEPS … [PROGRAMS …] [TIMEOUT s]): one gtest binary, one ctest entry.
 # PROGRAMS are fleet's own executables that the test starts; they are built first.
 function(fleet_test name)
@@ -51,6 +53,9 @@ function(fleet_test name)
     FLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLEET_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
   if(arg_PROGRAMS)
     add_dependencies(${name} ${arg_PROGRAMS})
+  endif()
+  if(arg_LABEL STREQUAL unit)
+    add_dependencies(unit_tests ${name})
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABEL}" TIMEOUT ${arg_TIMEOUT} RUN_SERIAL "${arg_SERIAL}")

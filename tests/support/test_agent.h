@@ -26,7 +26,8 @@ class TestAgent {
     std::string host;
     v1::Hello::Lane lane = v1::Hello::LANE_LIVE;
     uint64_t epoch = 1;
-    std::optional<TlsIdentity> tls = std::nullopt;  // the collector's certificate must name "localhost"
+    std::optional<TlsIdentity> tls =
+        std::nullopt;  // the collector's certificate must name "localhost"
   };
 
   explicit TestAgent(Options options);

@@ -47,8 +47,9 @@ TEST(HealthAnswerTest, ASilentHostFailsWithAllItsChecks) {
   for (const char* subject : {"*", "tempo", "tempo/disk"}) {
     const HttpResponse response =
         HealthAnswer(subject, Fleet(v1::VERDICT_OK, "", false), false, true);
-    Expect(response, {503, absl::StrCat("fleet-health:", subject,
-                                        ":fail\nverdict unknown\ntempo unknown: silent for 4 min\n")});
+    Expect(response,
+           {503, absl::StrCat("fleet-health:", subject,
+                              ":fail\nverdict unknown\ntempo unknown: silent for 4 min\n")});
   }
 }
 
