@@ -17,6 +17,15 @@ namespace {
 
 constexpr int kReplyBytesMax = 256 << 20;
 
+/// Without its certificate nobody is allowed in: said so, with the option that names another.
+absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view option) {
+  absl::StatusOr<std::string> pem = ReadSecretFile(path);
+  if (pem.ok()) return pem;
+  return absl::FailedPreconditionError(
+      absl::StrCat(pem.status().message(), "; name another file by ", option,
+                   ", or try --insecure with a collector on loopback"));
+}
+
 absl::StatusOr<std::unique_ptr<v1::Fleet::Stub>> Connect(const ClientOptions& options) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (options.insecure) {
@@ -27,9 +36,9 @@ absl::StatusOr<std::unique_ptr<v1::Fleet::Stub>> Connect(const ClientOptions& op
     credentials = grpc::InsecureChannelCredentials();
   } else {
     grpc::SslCredentialsOptions ssl;
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadSecretFile(options.ca));
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadSecretFile(options.cert));
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_private_key, ReadSecretFile(options.key));
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadPem(options.ca, "--ca"));
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadPem(options.cert, "--cert"));
+    FLEET_ASSIGN_OR_RETURN(ssl.pem_private_key, ReadPem(options.key, "--key"));
     credentials = grpc::SslCredentials(ssl);
   }
   grpc::ChannelArguments arguments;

@@ -21,7 +21,8 @@ struct ClientOptions {
 };
 
 /// The state of the fleet now.
-/// Errors: kUnavailable, kDeadlineExceeded, kPermissionDenied, kUnauthenticated: exit code 4;
+/// Errors: kUnavailable, kDeadlineExceeded, kPermissionDenied, kUnauthenticated, and
+/// kFailedPrecondition for certificates that cannot be read: exit code 4;
 /// kNotFound for a host or check that the collector does not know; kInvalidArgument for options
 /// that cannot be.
 absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,

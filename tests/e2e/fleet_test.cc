@@ -147,6 +147,10 @@ TEST(FleetTest, FleetctlSaysWhoDoesNotAnswer) {
   const Output output = Fleetctl(collector, {"status"});
   EXPECT_EQ(output.exit_code, 4);
   EXPECT_THAT(output.text, HasSubstr("no answer from the collector at 127.0.0.1:"));
+  const Output bare =
+      RunProgram({absl::StrCat(FLEET_BIN_DIR, "/fleetctl"), "--ca", "/none", "status"});
+  EXPECT_EQ(bare.exit_code, 4);
+  EXPECT_THAT(bare.text, HasSubstr("name another file by --ca"));
 }
 
 TEST(FleetTest, AnAgentFindsItsCollectorAgain) {
