@@ -34,7 +34,7 @@ TEST(ParseExpositionTest, ReadsFamiliesAndSamples) {
   ASSERT_THAT(parsed, IsOk());
   EXPECT_THAT(
       parsed->families,
-      ElementsAre(ExpositionFamily{"a_total", MetricType::kCounter, "Things, with a \\\\n break"},
+      ElementsAre(ExpositionFamily{"a_total", MetricType::kCounter, "Things, with a \\n break"},
                   ExpositionFamily{"g", MetricType::kGauge, ""},
                   ExpositionFamily{"u", MetricType::kUntyped, ""},
                   ExpositionFamily{"h_bucket", MetricType::kUntyped, ""}));
