@@ -5,10 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_split.h"
-#include "fleetctl/completion.h"
 #include "tests/support/matchers.h"
-#include "tests/support/process.h"
-#include "tests/support/temp_host.h"
 
 namespace fleet::ctl {
 namespace {
@@ -209,19 +206,6 @@ TEST(ExplanationTest, SaysWhatIsKnownAndWhatToDo) {
   EXPECT_THAT(sidekiq, HasSubstr("last success  5 min ago\n"));
   EXPECT_THAT(RenderExplanation(reply, "parasect", "raid", {}), HasSubstr("absent"));
   EXPECT_THAT(RenderExplanation(reply, "parasect", "nonsense", {}), IsEmpty());
-}
-
-TEST(CompletionTest, TheScriptsAreGoodShell) {
-  const test::TempDir dir;
-  for (const char* shell : {"bash", "zsh", "fish"}) {
-    SCOPED_TRACE(shell);
-    ASSERT_NE(CompletionScript(shell), "");
-    if (!test::HasProgram(shell)) continue;
-    test::WriteFile(dir / shell, CompletionScript(shell));
-    const test::Output output = test::RunProgram({shell, "-n", dir / shell});
-    EXPECT_EQ(output.exit_code, 0) << output.text;
-  }
-  EXPECT_EQ(CompletionScript("csh"), "");
 }
 
 }  // namespace
