@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <stop_token>
 #include <string>
@@ -39,6 +40,15 @@ class SegmentSource {
   /// Durable bytes of a segment from its header on.
   /// Errors: kNotFound when retention took it.
   virtual absl::StatusOr<std::string> Read(absl::string_view host, const SegmentId& id) const = 0;
+
+  /// As Read without the first `offset` bytes: what a reader of a growing segment needs. Empty when
+  /// there is nothing beyond.
+  virtual absl::StatusOr<std::string> ReadFrom(absl::string_view host, const SegmentId& id,
+                                               uint64_t offset) const {
+    absl::StatusOr<std::string> bytes = Read(host, id);
+    if (bytes.ok()) bytes->erase(0, std::min<uint64_t>(offset, bytes->size()));
+    return bytes;
+  }
 
   /// Whether `host` announced segments created before `created` that have not fully arrived: its
   /// spool drains.
