@@ -63,84 +63,67 @@ static_assert(std::size(kMetrics) == kBuiltins);
 
 double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
 
-class Lines {
- public:
-  Lines(size_t index, const HostView& host, std::string& out)
-      : name_(kMetrics[index].name), tail_(host.facts->our_tail), out_(out) {}
-
-  void Add(absl::Span<const Label> labels, double value) {
-    absl::StrAppend(&out_, name_, "{");
-    AppendLabels(labels, out_);
-    absl::StrAppend(&out_, labels.empty() ? "" : ",", tail_);
-    AppendValue(value, out_);
-    out_.push_back('\n');
-  }
-
- private:
-  const absl::string_view name_;
-  const absl::string_view tail_;
-  std::string& out_;
-};
+using Sink = absl::FunctionRef<void(absl::Span<const Label>, double)>;
 
 /// Items that bear the same name are one series: the worst of them.
-void AppendItems(const CheckView& check, Lines& lines) {
+void VisitItems(const CheckView& check, Sink sink) {
   absl::btree_map<absl::string_view, Verdict> worst;
   for (const Item& item : check.status->items) {
     const auto [entry, added] = worst.try_emplace(item.name, item.verdict);
     if (!added) entry->second = Worse(entry->second, item.verdict);
   }
   for (const auto& [name, verdict] : worst) {
-    lines.Add({{"check", check.name}, {"item", name}}, static_cast<double>(verdict));
+    sink({{"check", check.name}, {"item", name}}, static_cast<double>(verdict));
   }
 }
 
-void AppendCheck(size_t index, const CheckView& check, Lines& lines) {
+void VisitCheck(size_t index, const CheckView& check, Sink sink) {
   const ReportStatus& status = *check.status;
   const Label label{"check", check.name};
   switch (index) {
     case kCheckDuration:
-      return lines.Add({label}, absl::ToDoubleSeconds(check.duration));
+      return sink({label}, absl::ToDoubleSeconds(check.duration));
     case kCheckFollows:
       if (check.caused_by.empty()) return;
-      return lines.Add({label, {"cause", check.caused_by}}, 1);
+      return sink({label, {"cause", check.caused_by}}, 1);
     case kCheckLastSuccess:
       if (check.last_success == absl::InfinitePast()) return;
-      return lines.Add({label}, Seconds(check.last_success));
+      return sink({label}, Seconds(check.last_success));
     case kCheckStatus:
-      return lines.Add({label}, static_cast<double>(status.verdict));
+      return sink({label}, static_cast<double>(status.verdict));
     case kCheckSuccess:
-      return lines.Add({label}, status.success ? 1 : 0);
+      return sink({label}, status.success ? 1 : 0);
     case kItemStatus:
-      return AppendItems(check, lines);
+      return VisitItems(check, sink);
     default:
       return;
   }
 }
 
-void AppendHost(size_t index, const HostView& host, Lines& lines) {
+void VisitHost(size_t index, const HostView& host, Sink sink) {
   // Of a silent host only this much is left.
-  if (index == kHostUp) return lines.Add({}, host.up ? 1 : 0);
-  if (index == kHostLastSeen) return lines.Add({}, Seconds(host.last_seen));
-  if (index == kHostStatus) return lines.Add({}, static_cast<double>(HostVerdict(host)));
+  if (index == kHostUp) return sink({}, host.up ? 1 : 0);
+  if (index == kHostLastSeen) return sink({}, Seconds(host.last_seen));
+  if (index == kHostStatus) return sink({}, static_cast<double>(HostVerdict(host)));
   if (!host.up) return;
   switch (index) {
     case kHostClockSkew:
-      return lines.Add({}, absl::ToDoubleSeconds(host.skew));
+      return sink({}, absl::ToDoubleSeconds(host.skew));
     case kHostRefusedReports:
-      return lines.Add({}, static_cast<double>(host.refused_reports));
+      return sink({}, static_cast<double>(host.refused_reports));
     case kHostRefusedSeries:
       for (size_t i = 0; i < kRefusals; ++i) {
-        lines.Add({{"reason", RefusalName(static_cast<Refusal>(i))}},
-                  static_cast<double>(host.refused_series[i]));
+        sink({{"reason", RefusalName(static_cast<Refusal>(i))}},
+             static_cast<double>(host.refused_series[i]));
       }
       return;
     case kHostSeries:
-      return lines.Add({}, static_cast<double>(host.series));
+      return sink({}, static_cast<double>(host.series));
     case kHostSpoolReports:
-      return lines.Add({}, static_cast<double>(host.spool_reports));
+      return sink({}, static_cast<double>(host.spool_reports));
     default:
       for (const CheckView& check : host.checks) {
-        if (!check.stale && !check.status->absent) AppendCheck(index, check, lines);
+        if (!check.stale && !check.status->absent) VisitCheck(index, check, sink);
       }
   }
 }
@@ -149,9 +132,29 @@ void AppendHost(size_t index, const HostView& host, Lines& lines) {
 
 absl::Span<const MetricDesc> BuiltinMetrics() { return kMetrics; }
 
+BuiltinSource SourceOfBuiltin(size_t index) {
+  switch (index) {
+    case kCheckDuration:
+    case kCheckLastSuccess:
+    case kCheckStatus:
+    case kCheckSuccess:
+    case kItemStatus:
+      return BuiltinSource::kReport;
+    default:
+      return BuiltinSource::kMoment;
+  }
+}
+
+void VisitBuiltin(size_t index, const HostView& host, Sink sink) { VisitHost(index, host, sink); }
+
 void AppendBuiltin(size_t index, const HostView& host, std::string& out) {
-  Lines lines(index, host, out);
-  AppendHost(index, host, lines);
+  VisitHost(index, host, [&](absl::Span<const Label> labels, double value) {
+    absl::StrAppend(&out, kMetrics[index].name, "{");
+    AppendLabels(labels, out);
+    absl::StrAppend(&out, labels.empty() ? "" : ",", host.facts->our_tail);
+    AppendValue(value, out);
+    out.push_back('\n');
+  });
 }
 
 }  // namespace fleet::collector

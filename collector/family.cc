@@ -185,4 +185,39 @@ std::shared_ptr<const PublishedLayout> FamilyRegistry::Publish(
   return built;
 }
 
+std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const PublishedLayout> published,
+                                                 absl::Span<const PublishedLayout* const> others,
+                                                 const SeriesLimits& limits) {
+  absl::flat_hash_set<const FamilyInfo*> families;
+  for (const PublishedLayout::Slice& slice : published->slices) {
+    families.insert(slice.family.get());
+  }
+  size_t served = 0;
+  absl::flat_hash_set<std::pair<const FamilyInfo*, absl::string_view>> taken;
+  for (const PublishedLayout* other : others) {
+    served += other->order.size();
+    for (const PublishedLayout::Slice& slice : other->slices) {
+      if (!families.contains(slice.family.get())) continue;
+      for (uint32_t i = slice.begin; i < slice.end; ++i) {
+        taken.emplace(slice.family.get(), other->layout->labels(other->order[i]));
+      }
+    }
+  }
+  size_t room = limits.series - std::min(limits.series, served);
+  const bool long_labels = std::any_of(
+      published->order.begin(), published->order.end(),
+      [&](uint32_t i) { return published->layout->labels(i).size() > limits.label_bytes; });
+  if (taken.empty() && published->order.size() <= room && !long_labels) return published;
+  return FamilyRegistry::Without(
+      *published, [&](const PublishedLayout::Slice& slice, uint32_t i) -> std::optional<Refusal> {
+        const absl::string_view labels = published->layout->labels(i);
+        if (taken.contains(std::make_pair(slice.family.get(), labels))) {
+          return Refusal::kDuplicate;
+        }
+        if (room == 0 || labels.size() > limits.label_bytes) return Refusal::kLimit;
+        --room;
+        return std::nullopt;
+      });
+}
+
 }  // namespace fleet::collector

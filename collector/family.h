@@ -8,6 +8,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/metric.h"
 #include "common/mutex.h"
 #include "common/segment/layout.h"
@@ -48,6 +49,18 @@ struct PublishedLayout {
   std::vector<uint32_t> order;  // indexes of series (and values)
   uint32_t refused[kRefusals] = {};
 };
+
+/// What one host may have served.
+struct SeriesLimits {
+  size_t series = 20'000;
+  size_t label_bytes = 8'192;  // of one series, all labels together
+};
+
+/// Takes out what a host must not serve: series that `others`, its other checks, serve, and what is
+/// beyond its limits. Rare, so most hosts with the same layout share what is published.
+std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const PublishedLayout> published,
+                                                 absl::Span<const PublishedLayout* const> others,
+                                                 const SeriesLimits& limits);
 
 /// Knows the families, and publishes layouts. Type and help of known families are the collector's
 /// own; of any other family whoever brings it first decides, as long as anybody serves it.

@@ -1,10 +1,8 @@
 #include "collector/state.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/str_cat.h"
 #include "collector/staleness.h"
@@ -93,43 +91,14 @@ CheckEntry* FleetState::Host::FindOrAdd(absl::string_view name, size_t checks_ma
   return &*checks.insert(place, std::move(entry));
 }
 
-/// Takes out what this host must not serve: series another of its checks serves, and what is
-/// beyond its limits. Rare, so most hosts with the same layout share what is published.
 std::shared_ptr<const PublishedLayout> FleetState::Host::Fit(
     std::shared_ptr<const PublishedLayout> published, const CheckEntry& entry,
     const StateLimits& limits) {
-  absl::flat_hash_set<const FamilyInfo*> families;
-  for (const PublishedLayout::Slice& slice : published->slices) {
-    families.insert(slice.family.get());
-  }
-  size_t others = 0;
-  absl::flat_hash_set<std::pair<const FamilyInfo*, absl::string_view>> taken;
+  std::vector<const PublishedLayout*> others;
   for (const CheckEntry& other : checks) {
-    if (&other == &entry || other.published == nullptr) continue;
-    others += other.published->order.size();
-    for (const PublishedLayout::Slice& slice : other.published->slices) {
-      if (!families.contains(slice.family.get())) continue;
-      for (uint32_t i = slice.begin; i < slice.end; ++i) {
-        taken.emplace(slice.family.get(),
-                      other.published->layout->labels(other.published->order[i]));
-      }
-    }
+    if (&other != &entry && other.published != nullptr) others.push_back(other.published.get());
   }
-  size_t room = limits.series_per_host - std::min(limits.series_per_host, others);
-  const bool long_labels = std::any_of(
-      published->order.begin(), published->order.end(),
-      [&](uint32_t i) { return published->layout->labels(i).size() > limits.label_bytes; });
-  if (taken.empty() && published->order.size() <= room && !long_labels) return published;
-  return FamilyRegistry::Without(
-      *published, [&](const PublishedLayout::Slice& slice, uint32_t i) -> std::optional<Refusal> {
-        const absl::string_view labels = published->layout->labels(i);
-        if (taken.contains(std::make_pair(slice.family.get(), labels))) {
-          return Refusal::kDuplicate;
-        }
-        if (room == 0 || labels.size() > limits.label_bytes) return Refusal::kLimit;
-        --room;
-        return std::nullopt;
-      });
+  return FitToHost(std::move(published), others, {limits.series_per_host, limits.label_bytes});
 }
 
 FleetState::FleetState(Clock& clock, StateOptions options)

@@ -133,6 +133,8 @@ class FleetState {
   const StateOptions& options() const { return options_; }
   /// For the decoders of all streams, so that equal layouts are one.
   LayoutPool& layouts() { return layouts_; }
+  /// So that whoever else publishes series agrees with /metrics on types and names.
+  FamilyRegistry& families() { return families_; }
 
  private:
   struct Host;
