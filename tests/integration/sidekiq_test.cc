@@ -14,6 +14,7 @@
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/redis_server.h"
+#include "tests/support/sidekiq_recording.h"
 #include "tests/support/temp_host.h"
 
 namespace fleet::agent {
@@ -26,6 +27,7 @@ using ::fleet::test::HasCode;
 using ::fleet::test::HasProgram;
 using ::fleet::test::IsOk;
 using ::fleet::test::Process;
+using ::fleet::test::RestoreSidekiq;
 using ::fleet::test::RunProgram;
 using ::fleet::test::StatusIs;
 using ::fleet::test::TempDir;
@@ -37,35 +39,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
-
-/// The commands that put a recording ("## key type=list ttl=-1" and what it holds) back in place.
-std::vector<RedisCommand> Restore(absl::string_view recording) {
-  std::vector<RedisCommand> commands;
-  for (absl::string_view block : absl::StrSplit(absl::StrCat("\n", recording), "\n## ")) {
-    std::vector<std::string> lines = absl::StrSplit(absl::StripSuffix(block, "\n"), '\n');
-    const std::vector<std::string> heading = absl::StrSplit(lines[0], " type=");
-    if (heading.size() != 2) continue;
-    const std::string& key = heading[0];
-    if (absl::StartsWith(heading[1], "set ")) {
-      for (size_t i = 1; i < lines.size(); ++i) commands.push_back({"SADD", key, lines[i]});
-    } else if (absl::StartsWith(heading[1], "string ")) {
-      if (lines.size() > 1) commands.push_back({"SET", key, lines[1]});
-    } else if (absl::StartsWith(heading[1], "hash ")) {
-      for (size_t i = 1; i + 1 < lines.size(); i += 2) {
-        commands.push_back({"HSET", key, lines[i], lines[i + 1]});
-      }
-      commands.push_back({"EXPIRE", key, "57"});
-    } else if (absl::StartsWith(heading[1], "list ")) {
-      int jobs = 0;
-      if (absl::SimpleAtoi(absl::StripPrefix(lines[1], "LLEN "), &jobs)) {
-        for (int i = 0; i < jobs; ++i) commands.push_back({"LPUSH", key, lines[2]});
-      }
-    } else if (absl::StartsWith(heading[1], "zset ")) {
-      commands.push_back({"ZADD", key, lines[3], lines[2]});
-    }
-  }
-  return commands;
-}
 
 std::string Job(absl::string_view enqueued_at, absl::string_view arguments = "1") {
   return absl::StrCat(R"({"retry":true,"queue":"q","args":[)", arguments,
@@ -122,11 +95,12 @@ TEST_F(SidekiqTest, JudgesTheRecordedStates) {
   for (const char* version : {"6.4.1", "7.3.2"}) {
     SCOPED_TRACE(version);
     redis_->Do({"FLUSHALL"});
-    redis_->DoAll(Restore(Fixture(absl::StrCat("sidekiq/", version, "-a-enqueued-no-worker.txt"))));
+    redis_->DoAll(
+        RestoreSidekiq(Fixture(absl::StrCat("sidekiq/", version, "-a-enqueued-no-worker.txt"))));
     EXPECT_THAT(Items(), AllOf(Contains(HasSubstr("default crit ")),
                                Contains("processes crit no live process")));
     redis_->Do({"FLUSHALL"});
-    redis_->DoAll(Restore(Fixture(absl::StrCat("sidekiq/", version, "-b-running.txt"))));
+    redis_->DoAll(RestoreSidekiq(Fixture(absl::StrCat("sidekiq/", version, "-b-running.txt"))));
     const CheckResult running = Run();
     ASSERT_THAT(running.status, IsOk());
     EXPECT_THAT(running.items(),
@@ -142,16 +116,16 @@ TEST_F(SidekiqTest, JudgesTheRecordedStates) {
                               R"(sidekiq_queue_latency_seconds{name="default"} 0)"}));
   }
   redis_->Do({"FLUSHALL"});
-  redis_->DoAll(Restore(Fixture("sidekiq/6.4.1-d-killed9-after-65s.txt")));
+  redis_->DoAll(RestoreSidekiq(Fixture("sidekiq/6.4.1-d-killed9-after-65s.txt")));
   EXPECT_THAT(Items(), Contains("processes crit no live process, 1 process died without a word"));
   redis_->Do({"FLUSHALL"});
-  redis_->DoAll(Restore(Fixture("sidekiq/7.3.2-c-after-TERM.txt")));
+  redis_->DoAll(RestoreSidekiq(Fixture("sidekiq/7.3.2-c-after-TERM.txt")));
   EXPECT_THAT(Items(), AllOf(Contains(HasSubstr("default crit 2 jobs, no live process")),
                              Contains("processes crit no live process")));
 }
 
 TEST_F(SidekiqTest, FindsNamespacedKeysWhenToldSo) {
-  redis_->DoAll(Restore(Fixture("sidekiq/6.4.1-namespaced-running.txt")));
+  redis_->DoAll(RestoreSidekiq(Fixture("sidekiq/6.4.1-namespaced-running.txt")));
   EXPECT_THAT(Run().status, HasCode(absl::StatusCode::kNotFound));
   runner_.options().sidekiq.name_space = "mastodon";
   Make();
@@ -246,8 +220,9 @@ TEST_F(SidekiqTest, TheUserOfRedisAclSuffices) {
     ASSERT_EQ(
         redis_->Do(absl::StrSplit(absl::StrReplaceAll(*line, {{"PASSWORD", "pw"}}), ' ')).text,
         "OK");
-    redis_->DoAll(Restore(Fixture(name_space.empty() ? "sidekiq/7.3.2-b-running.txt"
-                                                     : "sidekiq/6.4.1-namespaced-running.txt")));
+    redis_->DoAll(
+        RestoreSidekiq(Fixture(name_space.empty() ? "sidekiq/7.3.2-b-running.txt"
+                                                  : "sidekiq/6.4.1-namespaced-running.txt")));
     const TempDir dir;
     WriteFile(dir / "password", "pw");
     runner_.options().redis.servers[0].user = "fleet";

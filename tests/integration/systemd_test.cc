@@ -1,23 +1,20 @@
 // The systemd check against a real systemd: the first process of namespaces and control groups of
 // its own, with a few units and no connection to the machine's own systemd, if it has one.
-#include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <thread>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_join.h"
 #include "agent/checks/systemd_check.h"
 #include "common/scoped_fd.h"
 #include "common/status_macros.h"
 #include "tests/support/check_runner.h"
 #include "tests/support/matchers.h"
+#include "tests/support/namespace_systemd.h"
 #include "tests/support/process.h"
 
 namespace fleet::test {
@@ -26,146 +23,14 @@ namespace {
 using ::testing::Contains;
 using ::testing::StartsWith;
 
-constexpr char kSystemd[] = "/lib/systemd/systemd";
-
-/// What the first process does before it becomes systemd. Units are in $1.
-constexpr char kSetup[] = R"(
-set -e
-mount --make-rprivate /
-mount -t tmpfs tmpfs /run
-mkdir /run/units
-cp "$1"/* /run/units
-if [ -d /sys/fs/cgroup/unified ]; then
-  umount -R /sys/fs/cgroup
-  mount -t tmpfs tmpfs /sys/fs/cgroup
-  mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
-  mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-else
-  umount -R /sys/fs/cgroup
-  mount -t cgroup2 cgroup2 /sys/fs/cgroup
-fi
-export container=fleet-test SYSTEMD_UNIT_PATH=/run/units
-exec /lib/systemd/systemd --unit=fleet.target --log-target=console --show-status=no
-)";
-
-/// Joins a control group of its own before the namespaces are made, so that nothing is written into
-/// the machine's.
-constexpr char kJoin[] = R"(
-set -e
-for tree in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-  [ -f "$tree/cgroup.procs" ] || continue
-  mkdir "$tree/$2"
-  echo $$ > "$tree/$2/cgroup.procs"
-done
-exec unshare --kill-child -pmfuinC --mount-proc bash -c "$3" setup "$1"
-)";
-
-constexpr char kLeave[] = R"(
-for tree in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
-  [ -d "$tree/$1" ] && find "$tree/$1" -depth -type d -exec rmdir {} ';'
-done 2>/dev/null; true
-)";
-
-/// A systemd with units of its own; killed with all that it started.
-class Systemd {
- public:
-  Systemd() : group_(absl::StrCat("fleet-test-", ::getpid(), "-", ++count_)) {
-    WriteUnit("fleet.target", "[Unit]\nWants=good.service bad.service loop.service\n");
-    WriteUnit("good.service", "[Service]\nExecStart=/bin/sleep 1000\n");
-    WriteUnit("bad.service", "[Service]\nExecStart=/bin/false\n");
-    WriteUnit("loop.service",
-              "[Unit]\nStartLimitIntervalSec=0\n"
-              "[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=200ms\n");
-    WriteUnit("idle.service", "[Service]\nExecStart=/bin/sleep 1000\n");
-    Process::Options options;
-    options.output_path = log_dir_ / "log";
-    process_ = std::make_unique<Process>(
-        std::vector<std::string>{"bash", "-c", kJoin, "join", units_.path(), group_, kSetup},
-        options);
-  }
-  ~Systemd() {
-    process_.reset();  // unshare takes the namespace's first process, and so all of it, along
-    WaitFor([this] {
-      RunProgram({"bash", "-c", kLeave, "leave", group_});
-      return RunProgram({"bash", "-c", "[ -z \"$(ls -d /sys/fs/cgroup/{,*/}$1)\" ]", "ls", group_})
-                 .exit_code == 0;
-    });
-  }
-
-  /// Its root as seen from here, once it has started its units; empty when it cannot run here.
-  std::string Root() {
-    std::string root;
-    WaitFor(
-        [&] {
-          if (!process_->Running()) return true;
-          const std::string child = ReadFile(
-              absl::StrCat("/proc/", process_->pid(), "/task/", process_->pid(), "/children"));
-          pid_ = 0;
-          if (!absl::SimpleAtoi(child, &pid_)) return false;
-          const std::string path = absl::StrCat("/proc/", pid_, "/root");
-          if (::access((path + "/run/systemd/private").c_str(), F_OK) != 0) return false;
-          root = path;
-          return true;
-        },
-        absl::Seconds(15));
-    return root;
-  }
-  std::string Log() const { return ReadFile(log_dir_ / "log"); }
-  /// Runs systemctl inside.
-  Output Control(std::vector<std::string> arguments) const {
-    std::vector<std::string> argv = {"nsenter", "-t", std::to_string(pid_),
-                                     "-m",      "-p", "systemctl"};
-    argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return RunProgram(argv);
-  }
-  pid_t pid() const { return pid_; }
-
-  /// Runs `body` in a child within its process namespace: systemd's own socket takes nobody whose
-  /// process it cannot see. Returns whether no expectation failed there.
-  /// `outside` runs here meanwhile.
-  bool Inside(
-      const std::function<void()>& body, const std::function<void()>& outside = [] {}) const {
-    const ScopedFd theirs(
-        ::open(absl::StrCat("/proc/", pid_, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
-    const ScopedFd ours(::open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
-    FLEET_ASSERT(::setns(theirs.get(), CLONE_NEWPID) == 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      body();
-      std::fflush(nullptr);
-      ::_exit(::testing::Test::HasFailure() ? 1 : 0);
-    }
-    FLEET_ASSERT(::setns(ours.get(), CLONE_NEWPID) == 0);
-    outside();
-    int status = 0;
-    FLEET_ASSERT(::waitpid(child, &status, 0) == child);
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  }
-
- private:
-  void WriteUnit(absl::string_view name, absl::string_view text) {
-    const std::string start = absl::StartsWith(text, "[Unit]\n") ? "" : "[Unit]\n";
-    std::string whole = absl::StrCat(start, text);
-    whole.insert(7, "DefaultDependencies=no\n");
-    WriteFile(units_ / name, whole);
-  }
-
-  static inline int count_ = 0;
-  const std::string group_;
-  TempDir units_;
-  TempDir log_dir_;
-  std::unique_ptr<Process> process_;
-  pid_t pid_ = 0;
-};
-
 class SystemdTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!IsRoot()) GTEST_SKIP() << "not root: cannot make namespaces";
-    if (::access(kSystemd, X_OK) != 0) GTEST_SKIP() << "systemd is not installed";
-    if (!HasProgram("unshare") || !HasProgram("nsenter")) GTEST_SKIP() << "util-linux is missing";
-    systemd_ = std::make_unique<Systemd>();
+    if (const std::string missing = NamespaceSystemd::Missing(); !missing.empty()) {
+      GTEST_SKIP() << "needs " << missing;
+    }
+    systemd_ = std::make_unique<NamespaceSystemd>(
+        NamespaceSystemd::Options{.units = SampleUnits(), .setup = {}});
     root_ = systemd_->Root();
     if (root_.empty())
       GTEST_SKIP() << "systemd cannot run in a namespace here: " << systemd_->Log();
@@ -176,7 +41,7 @@ class SystemdTest : public ::testing::Test {
   }
   CheckResult Run() { return runner_->Run(*check_); }
 
-  std::unique_ptr<Systemd> systemd_;
+  std::unique_ptr<NamespaceSystemd> systemd_;
   std::string root_;
   std::unique_ptr<CheckRunner> runner_;
   std::unique_ptr<agent::Check> check_;
