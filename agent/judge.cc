@@ -60,9 +60,34 @@ void SayWhatIsFine(Report& report) {
   }
 }
 
+/// Names and reasons hold what hosts and servers wrote (a mount point in Latin-1, a banner): as
+/// text they leave on one line, in UTF-8 and without control characters.
+void Clean(std::string& text) {
+  for (size_t i = 0; i < text.size();) {
+    const size_t size = Utf8SequenceSize(absl::string_view(text).substr(i));
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (size == 0 || byte < 0x20 || byte == 0x7F) {
+      text = OneLine(text, kReasonBytesMax);
+      return;
+    }
+    i += size;
+  }
+}
+
+void CleanTexts(Report& report) {
+  Clean(report.reason);
+  Clean(report.parent);
+  for (Item& item : report.items) {
+    Clean(item.name);
+    Clean(item.reason);
+    Clean(item.parent);
+  }
+}
+
 }  // namespace
 
 void Judge(const absl::Status& status, bool expected, Report& report) {
+  CleanTexts(report);
   report.success = status.ok();
   const bool missing = absl::IsNotFound(status) || absl::IsUnimplemented(status);
   if (missing && !expected) {

@@ -80,5 +80,15 @@ TEST(JudgeTest, AFailureDoesNotHideADeadItem) {
   EXPECT_EQ(report.reason, "md0: degraded");
 }
 
+TEST(JudgeTest, NothingUnprintableLeavesTheAgent) {
+  Report report = WithItems({MakeItem("/mnt/caf\xe9", Verdict::kWarn, "91 %\n\x1b[31m"),
+                             MakeItem("/mnt/café  x", Verdict::kOk, "")});
+  Judge(absl::OkStatus(), false, report);
+  EXPECT_EQ(report.items[0].name, "/mnt/caf\\xe9");
+  EXPECT_EQ(report.items[0].reason, "91 % \\x1b[31m");
+  EXPECT_EQ(report.items[1].name, "/mnt/café  x");
+  EXPECT_EQ(report.reason, "/mnt/caf\\xe9: 91 % \\x1b[31m");
+}
+
 }  // namespace
 }  // namespace fleet::agent

@@ -117,6 +117,20 @@ TEST_F(ClockCheckTest, AsksNoKernelForAFixtureHost) {
   EXPECT_THAT(result.lines(), ElementsAre("node_time_seconds 1.7e+09"));
 }
 
+TEST_F(ClockCheckTest, NamesOfSourcesAreNeverTrusted) {
+  host_
+      .Write("sys/devices/system/clocksource/clocksource0/available_clocksource",
+             "tsc \xff\xfe\"}\n")
+      .Write("sys/devices/system/clocksource/clocksource0/current_clocksource", "");
+  const CheckResult result = CheckRunner(host_.fs()).Run(MakeClockCheck);
+  ASSERT_THAT(result.status, IsOk());
+  EXPECT_THAT(
+      result.lines(),
+      ElementsAre("node_time_seconds 1.7e+09",
+                  R"(node_time_clocksource_available_info{clocksource="tsc",device="0"} 1)",
+                  R"(node_time_clocksource_available_info{clocksource="??\"}",device="0"} 1)"));
+}
+
 TEST_F(ClockCheckTest, AsksThisKernelOtherwise) {
   CheckRunner runner((HostFs()));
   runner.UseRealClock();
