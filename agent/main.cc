@@ -23,6 +23,7 @@
 #include "agent/uplink.h"
 #include "agent/watcher.h"
 #include "common/log.h"
+#include "common/service_notify.h"
 #include "common/version.h"
 #include "fleet/v1/config.pb.h"
 
@@ -210,6 +211,7 @@ int RunDaemon(const Arguments& arguments) {
   VerdictLog verdicts;
   std::unique_ptr<Scheduler> scheduler;
   Watcher watcher(env.fs, [&scheduler](const std::string& check) { scheduler->Trigger(check); });
+  ServiceNotify service(Clock::Real());
   scheduler = std::make_unique<Scheduler>(
       std::move(checks), store, Clock::Real(),
       Scheduler::Hooks{[&](Report report) {
@@ -219,11 +221,15 @@ int RunDaemon(const Arguments& arguments) {
                        },
                        [&watcher](const std::string& check, std::vector<Watch> watches) {
                          watcher.Update(check, std::move(watches));
-                       }});
+                       },
+                       service.watched() ? [&service] { service.Beat(); } : std::function<void()>(),
+                       service.beat_interval()});
   scheduler->Start();
   const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
+  service.Ready();
   int signal = 0;
   ::sigwait(&signals, &signal);
+  service.Stopping();
   log::Info("fleet-agent stops", {{"signal", signal}});
   if (!scheduler->Stop(absl::Seconds(3))) {
     log::Warning("a stuck check is left behind");

@@ -135,16 +135,21 @@ SteadyTime Scheduler::Step(SteadyTime now) {
 void Scheduler::ScheduleLoop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     std::deque<Report> stuck;
+    bool moving = false;
     {
       MutexLock lock(mutex_);
       changed_ = false;
-      const SteadyTime next = Step(clock_.SteadyNow());
+      const SteadyTime now = clock_.SteadyNow();
+      SteadyTime next = Step(now);
+      moving = queue_.empty() || now - queue_since_ < kQueueStallMax;
+      if (hooks_.beat) next = std::min(next, SteadyAfter(now, hooks_.beat_interval));
       stuck.swap(stuck_reports_);
       if (stuck.empty()) {
         clock_.WaitUntil(mutex_, schedule_, stop, next, [this] { return changed_; });
       }
     }
     for (Report& report : stuck) hooks_.deliver(std::move(report));
+    if (moving && hooks_.beat) hooks_.beat();
   }
 }
 
@@ -160,6 +165,7 @@ void Scheduler::WorkLoop(const std::stop_token& stop) {
       }
       state = queue_.front();
       queue_.pop_front();
+      queue_since_ = clock_.SteadyNow();
       state->phase = Phase::kRunning;
       state->triggered = false;
       state->started = clock_.SteadyNow();

@@ -47,11 +47,18 @@ class Scheduler {
   static constexpr absl::Duration kGrace = absl::Milliseconds(500);
   /// A triggered check starts at most this often.
   static constexpr absl::Duration kTriggerInterval = absl::Milliseconds(100);
+  /// A queue from which nothing was taken for so long will not move again by itself: every worker
+  /// hangs and no more may be let go. Then the scheduler no longer calls itself alive.
+  static constexpr absl::Duration kQueueStallMax = absl::Minutes(1);
 
   struct Hooks {
     std::function<void(Report)> deliver;
     /// What may trigger `check` from now on; called when it changed.
     std::function<void(const std::string& check, std::vector<Watch>)> watch;
+    /// The scheduling thread goes round and its queue moves: called each time round, at least every
+    /// `beat_interval`. Empty: nobody watches.
+    std::function<void()> beat = {};
+    absl::Duration beat_interval = absl::InfiniteDuration();
   };
 
   /// `store` has every check loaded and outlives the scheduler, as `clock` does.
@@ -102,6 +109,7 @@ class Scheduler {
   std::condition_variable_any work_;      // the queue has an entry
   std::list<State> states_;               // stable addresses; the list itself never changes
   std::deque<State*> queue_ ABSL_GUARDED_BY(mutex_);
+  /// Since when the first in the queue is that: when it came to be, or the one before it was taken.
   SteadyTime queue_since_ ABSL_GUARDED_BY(mutex_);
   std::deque<Report> stuck_reports_ ABSL_GUARDED_BY(mutex_);
   bool changed_ ABSL_GUARDED_BY(mutex_) = false;

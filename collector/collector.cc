@@ -55,6 +55,12 @@ class RunningCollector final : public Collector {
   const Address& http_address() const override { return http_->address(); }
   FleetState& state() override { return state_; }
 
+  void Pulse() override {
+    hub_.SetMetrics();
+    // Through every shard's lock and every host's; nobody's name is looked for.
+    (void)state_.Snapshot("");
+  }
+
   void Stop(absl::Duration grace) override {
     routes_.set_ready(false);
     hub_.Drain();

@@ -24,6 +24,10 @@ class Collector {
   virtual const Address& http_address() const = 0;
   virtual FleetState& state() = 0;
 
+  /// Goes once through what takes reports in and serves them, and returns when that went: a
+  /// collector in which something hangs keeps the caller waiting. Cheap.
+  virtual void Pulse() = 0;
+
   /// Stops intake, gives what runs `grace` to end, then ends it. Idempotent.
   virtual void Stop(absl::Duration grace) = 0;
 

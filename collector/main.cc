@@ -10,6 +10,7 @@
 #include "collector/config.h"
 #include "collector/metrics_doc.h"
 #include "common/log.h"
+#include "common/service_notify.h"
 #include "common/version.h"
 
 namespace fleet::collector {
@@ -38,6 +39,21 @@ sigset_t BlockSignals() {
   return set;
 }
 
+/// Feeds systemd's watchdog as long as the collector works, until a signal to stop.
+int WaitForSignal(const sigset_t& signals, Collector& collector, ServiceNotify& service) {
+  int signal = 0;
+  if (!service.watched()) {
+    sigwait(&signals, &signal);
+    return signal;
+  }
+  const timespec wait = absl::ToTimespec(service.beat_interval());
+  while ((signal = sigtimedwait(&signals, nullptr, &wait)) < 0) {
+    collector.Pulse();
+    service.Beat();
+  }
+  return signal;
+}
+
 int Run(const Arguments& arguments) {
   ConfigLoader loader;
   CollectorOptions options = LoadCollectorOptions(arguments.config, arguments.overrides, loader);
@@ -53,6 +69,7 @@ int Run(const Arguments& arguments) {
   log::Info(
       "fleet-collector starts",
       {{"version", Version()}, {"config", arguments.config.empty() ? "none" : arguments.config}});
+  ServiceNotify service(Clock::Real());
   absl::StatusOr<std::unique_ptr<Collector>> collector =
       Collector::Start(std::move(options), Clock::Real());
   absl::Status status = collector.status();
@@ -63,8 +80,9 @@ int Run(const Arguments& arguments) {
     log::Error("cannot start", {{"error", status}});
     return kExitFailure;
   }
-  int signal = 0;
-  sigwait(&signals, &signal);
+  service.Ready();
+  const int signal = WaitForSignal(signals, **collector, service);
+  service.Stopping();
   log::Info("stopping", {{"signal", signal}});
   (*collector)->Stop(kDrainTime);
   return 0;

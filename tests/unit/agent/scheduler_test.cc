@@ -35,13 +35,15 @@ class SchedulerTest : public ::testing::Test {
   }
 
   void Start() {
-    scheduler_ = std::make_unique<Scheduler>(
-        std::move(checks_), store_, clock_,
-        Scheduler::Hooks{[this](Report report) {
-                           MutexLock lock(mutex_);
-                           reports_.push_back(std::move(report));
-                         },
-                         [](const std::string&, std::vector<Watch>) {}});
+    scheduler_ =
+        std::make_unique<Scheduler>(std::move(checks_), store_, clock_,
+                                    Scheduler::Hooks{[this](Report report) {
+                                                       if (deliver_) deliver_(report);
+                                                       MutexLock lock(mutex_);
+                                                       reports_.push_back(std::move(report));
+                                                     },
+                                                     [](const std::string&, std::vector<Watch>) {},
+                                                     [this] { ++beats_; }, absl::Seconds(15)});
     scheduler_->Start();
   }
 
@@ -63,6 +65,8 @@ class SchedulerTest : public ::testing::Test {
   FakeClock clock_;
   MemoryStore store_{"", false, clock_};
   std::vector<ScheduledCheck> checks_;
+  std::function<void(const Report&)> deliver_;
+  std::atomic<int> beats_ = 0;
   Mutex mutex_;
   std::vector<Report> reports_;
   std::unique_ptr<Scheduler> scheduler_;
@@ -129,6 +133,86 @@ TEST_F(SchedulerTest, WhatWasSeenOnceIsExpected) {
   ASSERT_TRUE(WaitFor([&] { return Count("redis") == 2 && Count("raid") == 2; }));
   EXPECT_EQ(Last("redis").verdict, Verdict::kCrit);
   EXPECT_TRUE(Last("raid").absent);
+}
+
+TEST_F(SchedulerTest, BeatsThoughNothingIsDue) {
+  Add(
+      "rare", [](CheckRun&) { return absl::OkStatus(); }, absl::Hours(1));
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("rare") == 1 && beats_ > 0; }));
+  for (int i = 0; i < 10; ++i) {
+    const int before = beats_;
+    ASSERT_TRUE(WaitFor([&] {
+      clock_.Advance(absl::Seconds(15));
+      return beats_ > before;
+    }));
+  }
+  EXPECT_EQ(Count("rare"), 1U);
+}
+
+TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
+  std::atomic<bool> release = false;
+  std::atomic<bool> hangs = false;
+  // Where the outbox or the spool would hang. A stuck report is the scheduling thread's to deliver.
+  deliver_ = [&](const Report& report) {
+    if (report.unknown != UnknownKind::kStuck) return;
+    hangs = true;
+    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+  };
+  Add("hung", [&](CheckRun&) {
+    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    return absl::OkStatus();
+  });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return beats_ > 0; }));
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return hangs.load();
+  }));
+  const int before = beats_;
+  for (int i = 0; i < 10; ++i) clock_.Advance(absl::Seconds(15));
+  EXPECT_EQ(beats_, before);
+  release = true;
+  EXPECT_TRUE(WaitFor([&] { return beats_ > before; }));
+}
+
+TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
+  std::atomic<bool> release = false;
+  constexpr int kHung = Scheduler::kWorkers + Scheduler::kStuckMax;
+  for (int i = 0; i <= kHung; ++i) {
+    Add(absl::StrCat("hung", i), [&](CheckRun&) {
+      WaitFor([&] { return release.load(); }, absl::Seconds(60));
+      return absl::OkStatus();
+    });
+  }
+  Start();
+  const auto stuck = [&] {
+    int count = 0;
+    for (int i = 0; i <= kHung; ++i) count += Count(absl::StrCat("hung", i)) > 0 ? 1 : 0;
+    return count;
+  };
+  // One is left in the queue, and after a while everybody may know that it will stay there.
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return stuck() == kHung;
+  }));
+  const auto rounds = [&](size_t more) {
+    const size_t before = Count("hung0");
+    return WaitFor([&] {
+      clock_.Advance(absl::Seconds(1));
+      return Count("hung0") >= before + more;
+    });
+  };
+  clock_.Advance(Scheduler::kQueueStallMax);
+  ASSERT_TRUE(rounds(2));
+  const int before = beats_;
+  ASSERT_TRUE(rounds(3));
+  EXPECT_EQ(beats_, before);
+  release = true;
+  EXPECT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return beats_ > before;
+  }));
 }
 
 }  // namespace
