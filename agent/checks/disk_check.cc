@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -25,6 +26,7 @@ namespace {
 constexpr absl::Duration kRemoteTimeout = absl::Seconds(1);
 /// How often the history of space is written down.
 constexpr absl::Duration kHistoryInterval = absl::Minutes(5);
+constexpr char kOwnMountinfo[] = "proc/self/mountinfo";
 constexpr absl::string_view kSpacePrefix = "space/";
 constexpr absl::string_view kWritablePrefix = "writable/";
 constexpr absl::string_view kErrorsPrefix = "errors/";
@@ -70,12 +72,25 @@ class DiskCheck final : public Check {
     mountinfo_ = "proc/1/mountinfo";
     auto text = fs_.Read(mountinfo_);
     if (!text.ok()) {
-      mountinfo_ = "proc/self/mountinfo";
+      mountinfo_ = kOwnMountinfo;
       text = fs_.Read(mountinfo_);
     }
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(std::vector<Mount> mounts, ParseMountinfo(*text));
-    return SortMounts(std::move(mounts));
+    std::vector<DiskMount> sorted = SortMounts(std::move(mounts));
+    if (mountinfo_ != kOwnMountinfo) {
+      // Mounts reach a sandbox as they come, so ours change with theirs.
+      if (*text != their_mounts_) {
+        const auto own = fs_.Read(kOwnMountinfo);
+        our_mounts_.reset();
+        if (own.ok()) {
+          FLEET_ASSIGN_OR_RETURN(our_mounts_, ParseMountinfo(*own));
+        }
+        their_mounts_ = *std::move(text);
+      }
+      if (our_mounts_) MarkHidden(*our_mounts_, sorted);
+    }
+    return sorted;
   }
 
   /// Asks for each mount point once; local filesystems first, so that they wait for nobody.
@@ -87,7 +102,9 @@ class DiskCheck final : public Check {
       const std::string& path = entry.mount.mount_point;
       if ((!entry.exported && !entry.judged) || usage.contains(path)) continue;
       usage.emplace(path, absl::UnknownError("not asked"));
-      if (entry.may_hang) {
+      if (entry.hidden) {
+        usage.insert_or_assign(path, absl::PermissionDeniedError("hidden"));
+      } else if (entry.may_hang) {
         remote.push_back(path);
       } else {
         usage.insert_or_assign(path, stats_->Local(path));
@@ -131,6 +148,12 @@ class DiskCheck final : public Check {
     JudgeWritable(mount, key, facts, run.memory());
     facts.errors = ReadErrors(mount, key, run);
     const auto found = usage.find(mount.mount_point);
+    if (entry.hidden) {
+      run.AddUnknownItem(mount.mount_point, UnknownKind::kBlind,
+                         "hidden by the agent's sandbox: set ProtectHome=read-only or "
+                         "PrivateTmp=no in fleet-agent.service, or add it to checks.disk.ignore");
+      return;
+    }
     if (found != usage.end()) {
       if (!found->second.ok()) return AddFailed(mount, found->second.status(), run);
       facts.usage = *found->second;
@@ -263,6 +286,8 @@ class DiskCheck final : public Check {
   const DiskOptions options_;
   const std::unique_ptr<FilesystemStats> stats_;
   std::map<std::string, Seen> seen_;
+  std::string their_mounts_;  // the text that our_mounts_ belongs to
+  std::optional<std::vector<Mount>> our_mounts_;
   std::string mountinfo_ = "proc/1/mountinfo";
 };
 

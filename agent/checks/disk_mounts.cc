@@ -140,6 +140,18 @@ std::vector<DiskMount> SortMounts(std::vector<Mount> mounts) {
   return sorted;
 }
 
+void MarkHidden(const std::vector<Mount>& ours, std::vector<DiskMount>& mounts) {
+  for (DiskMount& entry : mounts) {
+    if (!entry.exported && !entry.judged) continue;
+    // The last one that covers the path is what is seen there.
+    const auto seen = std::find_if(ours.rbegin(), ours.rend(), [&entry](const Mount& mount) {
+      return IsBelow(entry.mount.mount_point, mount.mount_point);
+    });
+    entry.hidden =
+        seen == ours.rend() || seen->major != entry.mount.major || seen->minor != entry.mount.minor;
+  }
+}
+
 FstabLine FindInFstab(absl::string_view fstab, absl::string_view mount_point) {
   FstabLine result;
   for (const absl::string_view line : absl::StrSplit(fstab, '\n')) {

@@ -14,6 +14,7 @@ struct DiskMount {
   bool exported = false;  // node_filesystem_* has it
   bool judged = false;    // it is an item
   bool may_hang = false;  // statvfs only in a helper process
+  bool hidden = false;    // from this process: its path leads to another filesystem here
 };
 
 /// Whether Debian's node_exporter 1.5 leaves a mount point or type out of node_filesystem_* unless
@@ -29,6 +30,10 @@ bool IsExcludedDevice(absl::string_view device);
 /// only the last is seen. Filesystems served by a program or another machine may hang, and so does
 /// whatever is mounted below one. Order is kept.
 std::vector<DiskMount> SortMounts(std::vector<Mount> mounts);
+
+/// Marks the mounts whose paths lead elsewhere for a process that sees `ours`, as behind systemd's
+/// ProtectHome or PrivateTmp: statvfs would answer for what hides them.
+void MarkHidden(const std::vector<Mount>& ours, std::vector<DiskMount>& mounts);
 
 /// What fstab says of a mount point: whether it has a line for it, and whether that says `ro`.
 struct FstabLine {

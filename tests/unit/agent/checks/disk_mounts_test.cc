@@ -67,6 +67,32 @@ TEST(SortMountsTest, KnowsWhatMayHang) {
   EXPECT_THAT(hanging, ElementsAre("/a", "/a/below", "/c", "/d", "/e", "/f", "/g", "/h"));
 }
 
+TEST(MarkHiddenTest, NamesWhatASandboxHides) {
+  const auto theirs = ParseMountinfo(
+      "1 0 254:0 / / rw - ext4 /dev/vda rw\n"
+      "2 1 8:1 / /home rw - ext4 /dev/sda1 rw\n"
+      "3 1 8:2 / /tmp/x rw - xfs /dev/sda2 rw\n"
+      "4 1 8:3 / /data rw - xfs /dev/sda3 rw\n"
+      "5 1 0:9 / /run rw - tmpfs tmpfs rw\n");
+  // ProtectHome=yes, PrivateTmp=yes, ProtectSystem=strict, and /data over the agent's own view.
+  const auto ours = ParseMountinfo(
+      "11 0 254:0 / / ro - ext4 /dev/vda rw\n"
+      "12 11 8:1 / /home ro - ext4 /dev/sda1 rw\n"
+      "13 11 8:2 / /tmp/x ro - xfs /dev/sda2 rw\n"
+      "14 11 8:3 / /data ro - xfs /dev/sda3 rw\n"
+      "15 12 0:9 /systemd/inaccessible/dir /home ro - tmpfs tmpfs rw\n"
+      "16 11 254:0 /tmp/systemd-private-1/tmp /tmp rw - ext4 /dev/vda rw\n");
+  std::vector<DiskMount> mounts = SortMounts(*theirs);
+  MarkHidden(*ours, mounts);
+  std::vector<std::string> hidden;
+  for (const DiskMount& entry : mounts) {
+    if (entry.hidden) hidden.push_back(entry.mount.mount_point);
+  }
+  EXPECT_THAT(hidden, ElementsAre("/home", "/tmp/x"));
+  MarkHidden(*theirs, mounts);
+  for (const DiskMount& entry : mounts) EXPECT_FALSE(entry.hidden) << entry.mount.mount_point;
+}
+
 TEST(ExclusionTest, IsThatOfDebiansNodeExporter) {
   for (const char* excluded :
        {"/dev", "/dev/shm", "/proc/x", "/run", "/run/netns/a", "/sys", "/mnt", "/mnt/x",
