@@ -226,6 +226,11 @@ void HostFeed::TakeChanges(std::vector<CursorEntry>& changed, std::vector<Cursor
   gone_.clear();
 }
 
+void HostFeed::MarkChanged(const SegmentId& id) {
+  const auto found = segments_.find(id);
+  if (found != segments_.end()) found->second.dirty = true;
+}
+
 size_t HostFeed::pending_segments() const {
   return static_cast<size_t>(
       std::count_if(segments_.begin(), segments_.end(),

@@ -58,6 +58,8 @@ class HostFeed {
   bool HasWork(absl::Time now) const;
   /// What must be kept on disk since the last call: changed cursors, and those of segments gone.
   void TakeChanges(std::vector<CursorEntry>& changed, std::vector<CursorEntry>& gone);
+  /// A change that could not be kept must be kept later.
+  void MarkChanged(const SegmentId& id);
   Losses TakeLosses() { return std::exchange(losses_, {}); }
 
   size_t pending_segments() const;
