@@ -40,7 +40,7 @@ void HostFeed::Refresh(absl::Time not_before) {
     segment.listed = true;
     if (added && stored.created < not_before) {
       segment.next = segment.reports;
-      segment.dirty = true;
+      segment.dirty = segment.skipped = true;
     }
     order_.emplace_back(stored.created, stored.id);
   }
@@ -131,7 +131,7 @@ absl::Status HostFeed::Load(const SegmentId& id, const Segment& segment) {
   const bool continues = reader_.has_value() && before != nullptr && reader_->id() == *before;
   if (!continues) {
     Unload();
-    if (before != nullptr) {
+    if (before != nullptr && !segments_[*before].skipped) {
       reader_.emplace(source_, context_.layouts, host_, *before);
       // Without it only a stale marker may be missing.
       if (!Warm(*before, segments_[*before]).ok()) timeline_.Reset();

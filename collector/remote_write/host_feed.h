@@ -79,6 +79,7 @@ class HostFeed {
     absl::Time reached = absl::InfinitePast();  // time of the last report it has, as far as known
     bool listed = false;                        // in the newest look at the source
     bool dirty = false;
+    bool skipped = false;  // taken for sent, and was not
   };
   struct Sent {
     uint64_t next;
