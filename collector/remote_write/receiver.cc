@@ -175,9 +175,10 @@ void Receiver::Finish(Slot& slot) {
 }
 
 void Receiver::Answered(Slot& slot, const absl::StatusOr<HttpResponse>& response, bool& any_taken) {
+  ++work_.requests;
+  if (absl::IsCancelled(response.status())) return;  // we are stopping
   const absl::Time now = parts_.clock.Now();
   Answer answer = ReadAnswer(response, now);
-  ++work_.requests;
   if (answer.kind != Answer::Kind::kRetry) {
     any_taken = true;
     slot.failures = 0;
@@ -195,7 +196,7 @@ void Receiver::Answered(Slot& slot, const absl::StatusOr<HttpResponse>& response
 }
 
 /// Sends one request of each slot that can. Returns whether to go on.
-bool Receiver::SendSlots(const ::fleet::HttpRequest& head) {
+bool Receiver::SendSlots(const ::fleet::HttpRequest& head, const std::stop_token& stop) {
   const SteadyTime steady = parts_.clock.SteadyNow();
   std::vector<::fleet::HttpRequest> requests;
   std::vector<Slot*> senders;
@@ -226,7 +227,7 @@ bool Receiver::SendSlots(const ::fleet::HttpRequest& head) {
                slots_.end());
   if (any_taken) {
     Succeed();
-  } else if (!senders.empty()) {
+  } else if (!senders.empty() && !stop.stop_requested()) {
     Fail(work_.failure, absl::ZeroDuration());
   }
   return parts_.clock.SteadyNow() >= retry_at_;
@@ -335,12 +336,12 @@ void Receiver::Round(const std::stop_token& stop) {
       Fail(std::string(head.status().message()), absl::ZeroDuration());
     } else if (parts_.clock.SteadyNow() >= retry_at_) {
       while (!stop.stop_requested() && FillSlots()) {
-        const bool go_on = SendSlots(*head);
+        const bool go_on = SendSlots(*head, stop);
         Save();
         Publish(false);
         if (!go_on) break;
       }
-      SendMetadata(*head);
+      if (!stop.stop_requested()) SendMetadata(*head);
     }
     Save();
     DropHosts();

@@ -82,7 +82,7 @@ class Receiver {
   Host& HostOf(const std::string& name);
   Batch NextBatch(Host& host, absl::Time now);
   bool FillSlots();
-  bool SendSlots(const ::fleet::HttpRequest& head);
+  bool SendSlots(const ::fleet::HttpRequest& head, const std::stop_token& stop);
   void Answered(Slot& slot, const absl::StatusOr<HttpResponse>& response, bool& any_taken);
   void Finish(Slot& slot);
   void SendMetadata(const ::fleet::HttpRequest& head);
