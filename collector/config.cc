@@ -162,6 +162,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   if (!config.http().job().empty()) options.job = config.http().job();
   ReadHosts(config, options, loader);
   ReadLimits(config.limits(), options, loader);
+  options.remote_write = ReadRemoteWrite(config, loader);
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "collector/remote_write/options.h"
 #include "common/address.h"
 #include "common/config_loader.h"
 #include "fleet/v1/config.pb.h"
@@ -39,6 +40,7 @@ struct CollectorOptions {
   size_t message_bytes_max = 4 << 20;
   double reports_per_second_max = 100;  // per host
   size_t http_connections_max = 200;
+  std::vector<ReceiverOptions> remote_write;
 };
 
 /// Reads collector.yaml (`path`; empty: none) and the files it names, with `overrides` on top.

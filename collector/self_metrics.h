@@ -45,6 +45,36 @@ inline constexpr MetricDesc kHttpShut = {
     "HTTP connections shut for a limit of connections or for a deadline."};
 inline constexpr MetricDesc kWatchers = {"fleet_collector_status_watchers", MetricType::kGauge,
                                          "Clients that watch the status."};
+inline constexpr MetricDesc kRemoteWriteSamples = {
+    "fleet_collector_remote_write_samples_total", MetricType::kCounter,
+    "Samples that a receiver has taken, stale markers too."};
+inline constexpr MetricDesc kRemoteWriteDropped = {
+    "fleet_collector_remote_write_dropped_samples_total", MetricType::kCounter,
+    "Samples that a receiver will never have, by reason."};
+inline constexpr MetricDesc kRemoteWriteRetried = {
+    "fleet_collector_remote_write_retried_samples_total", MetricType::kCounter,
+    "Samples that were sent again because the receiver could not take them."};
+inline constexpr MetricDesc kRemoteWriteLost = {
+    "fleet_collector_remote_write_lost_reports_total", MetricType::kCounter,
+    "Reports that left the journal, by retention or damage, before a receiver had them."};
+inline constexpr MetricDesc kRemoteWriteRequests = {"fleet_collector_remote_write_requests_total",
+                                                    MetricType::kCounter,
+                                                    "Requests sent to a receiver."};
+inline constexpr MetricDesc kRemoteWriteFailed = {
+    "fleet_collector_remote_write_failed_requests_total", MetricType::kCounter,
+    "Requests that a receiver could not take and that were sent again."};
+inline constexpr MetricDesc kRemoteWriteBytes = {"fleet_collector_remote_write_sent_bytes_total",
+                                                 MetricType::kCounter,
+                                                 "Bytes of request bodies, compressed."};
+inline constexpr MetricDesc kRemoteWritePending = {
+    "fleet_collector_remote_write_pending_segments", MetricType::kGauge,
+    "Segments of the journal that a receiver does not have as a whole."};
+inline constexpr MetricDesc kRemoteWriteLag = {
+    "fleet_collector_remote_write_lag_seconds", MetricType::kGauge,
+    "Age of the oldest report that a receiver does not have."};
+inline constexpr MetricDesc kRemoteWriteFailing = {
+    "fleet_collector_remote_write_failing_seconds", MetricType::kGauge,
+    "Since when a receiver has taken nothing; 0 while it works."};
 inline constexpr MetricDesc kCpu = {"process_cpu_seconds_total", MetricType::kCounter,
                                     "Total user and system CPU time spent in seconds.", true};
 inline constexpr MetricDesc kResident = {"process_resident_memory_bytes", MetricType::kGauge,

@@ -317,7 +317,18 @@ v1::StatusReply FleetState::Status(const v1::StatusRequest& request) const {
   // All of them even for one: its cause may be another host.
   v1::StatusReply reply = MakeStatus(SnapshotWithoutCauses({}), options_, request);
   reply.set_uptime_seconds(absl::ToDoubleSeconds(clock_.SteadyNow() - started_));
+  std::vector<std::string> notes;
+  {
+    MutexLock lock(notes_mutex_);
+    if (notes_ != nullptr) notes_(notes);
+  }
+  for (std::string& note : notes) reply.add_notes(std::move(note));
   return reply;
+}
+
+void FleetState::SetNoteSource(NoteSource source) {
+  MutexLock lock(notes_mutex_);
+  notes_ = std::move(source);
 }
 
 uint64_t FleetState::version() const {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -125,6 +126,11 @@ class FleetState {
   /// The state in words, causes resolved.
   v1::StatusReply Status(const v1::StatusRequest& request) const;
 
+  /// Lets others than the state say, in words, what is wrong with the collector; null: no more of
+  /// that. Called by each Status, must not call back.
+  using NoteSource = std::function<void(std::vector<std::string>&)>;
+  void SetNoteSource(NoteSource source);
+
   /// Grows with each change of what Status says but for ages.
   uint64_t version() const;
   /// Waits until the version is no longer `seen`, `deadline` or a stop; returns the version.
@@ -152,6 +158,9 @@ class FleetState {
   LayoutPool layouts_;
   FamilyRegistry families_;
   std::unique_ptr<Shard[]> shards_;
+
+  mutable Mutex notes_mutex_;
+  NoteSource notes_ ABSL_GUARDED_BY(notes_mutex_);
 
   mutable Mutex mutex_;
   std::condition_variable_any changed_;

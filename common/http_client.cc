@@ -293,9 +293,10 @@ struct HttpClient::Impl {
   Impl& operator=(const Impl&) = delete;
 
   /// Runs every transfer that was added to its end: each has a timeout of its own.
-  void Run() const {
+  void Run(const std::stop_token& stop) const {
+    const std::stop_callback wake(stop, [this] { ::curl_multi_wakeup(multi); });
     int running = 1;
-    while (running > 0) {
+    while (running > 0 && !stop.stop_requested()) {
       if (::curl_multi_perform(multi, &running) != CURLM_OK) return;
       if (running > 0) ::curl_multi_poll(multi, nullptr, 0, 1000, nullptr);
     }
@@ -321,7 +322,7 @@ absl::StatusOr<HttpResponse> HttpClient::Fetch(const HttpRequest& request) {
 }
 
 std::vector<absl::StatusOr<HttpResponse>> HttpClient::FetchAll(
-    absl::Span<const HttpRequest> requests) {
+    absl::Span<const HttpRequest> requests, const std::stop_token& stop) {
   std::vector<std::unique_ptr<Transfer>> transfers;
   std::vector<absl::Status> prepared;
   for (const HttpRequest& request : requests) {
@@ -329,10 +330,13 @@ std::vector<absl::StatusOr<HttpResponse>> HttpClient::FetchAll(
     prepared.push_back(Prepare(*transfers.back()));
     if (prepared.back().ok()) ::curl_multi_add_handle(impl_->multi, transfers.back()->curl);
   }
-  impl_->Run();
+  impl_->Run(stop);
   std::vector<absl::StatusOr<HttpResponse>> responses;
   for (size_t i = 0; i < transfers.size(); ++i) {
     Transfer& transfer = *transfers[i];
+    if (prepared[i].ok() && !transfer.result && stop.stop_requested()) {
+      prepared[i] = absl::CancelledError("stopped");
+    }
     if (prepared[i].ok() && !transfer.result) prepared[i] = absl::InternalError("libcurl gave up");
     if (prepared[i].ok()) {
       responses.push_back(Finish(transfer));

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -80,7 +81,9 @@ class HttpClient {
   absl::StatusOr<HttpResponse> Fetch(const HttpRequest& request);
 
   /// As Fetch for several at once: takes as long as the slowest. Results in the requests' order.
-  std::vector<absl::StatusOr<HttpResponse>> FetchAll(absl::Span<const HttpRequest> requests);
+  /// A stop ends those that are not done, with kCancelled.
+  std::vector<absl::StatusOr<HttpResponse>> FetchAll(absl::Span<const HttpRequest> requests,
+                                                     const std::stop_token& stop = {});
 
  private:
   struct Impl;

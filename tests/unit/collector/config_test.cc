@@ -133,5 +133,54 @@ TEST(IsHostNameTest, AcceptsNamesOnly) {
   }
 }
 
+TEST_F(CollectorConfigTest, ReadsReceiversOfRemoteWrite) {
+  test::WriteFile(dir_ / "secret", "hunter2hunter2\n");
+  const CollectorOptions options = Load(absl::StrCat(R"(
+insecure: true
+data_dir: /tmp
+remote_write:
+  - http://127.0.0.1:9090/api/v1/write
+  - {url: "https://mimir.example/api/v1/push", name: mimir, user: fleet, password_file: )",
+                                                     dir_ / "secret", R"(,
+     headers: {X-Scope-OrgID: chitter}, timeout: 5s, samples_per_request: 100, backfill: 1h}
+)"));
+  EXPECT_EQ(loader_.Problems(), "");
+  ASSERT_EQ(options.remote_write.size(), 2u);
+  EXPECT_EQ(options.remote_write[0].url, "http://127.0.0.1:9090/api/v1/write");
+  EXPECT_EQ(options.remote_write[0].name, "127.0.0.1:9090");
+  EXPECT_EQ(options.remote_write[0].backfill, absl::InfiniteDuration());
+  const ReceiverOptions& mimir = options.remote_write[1];
+  EXPECT_EQ(mimir.name, "mimir");
+  EXPECT_EQ(mimir.user, "fleet");
+  EXPECT_EQ(mimir.password_file, dir_ / "secret");
+  EXPECT_THAT(mimir.headers, ElementsAre(Pair("X-Scope-OrgID", "chitter")));
+  EXPECT_EQ(mimir.timeout, absl::Seconds(5));
+  EXPECT_EQ(mimir.samples_per_request, 100u);
+  EXPECT_EQ(mimir.backfill, absl::Hours(1));
+}
+
+TEST_F(CollectorConfigTest, FindsEveryProblemOfReceivers) {
+  Load(R"(
+insecure: true
+remote_write:
+  - {url: "ftp://x/"}
+  - {url: "http://user:word@tsdb/write", name: a, user: u}
+  - {url: "http://tsdb/write", name: a, password_file: /nowhere, ca: /nowhere, timeout: 0s}
+  - {url: "http://tsdb/write", samples_per_request: 0, headers: {"a b": c}}
+)");
+  const std::string problems = loader_.Problems();
+  for (const char* expected :
+       {":4: remote_write[0].url: expected a URL such as",
+        ":5: remote_write[1].url: expected no password",
+        ":5: remote_write[1].user: expected user and password_file, both or none",
+        ":6: remote_write[2].name: another receiver is called",
+        ":6: remote_write[2].password_file: ", ":6: remote_write[2].ca: cannot read",
+        ":6: remote_write[2].timeout: expected",
+        ":7: remote_write[3].samples_per_request: expected 1 to",
+        "remote_write[3].headers.a b: expected", "data_dir: expected a folder"}) {
+    EXPECT_THAT(problems, HasSubstr(expected));
+  }
+}
+
 }  // namespace
 }  // namespace fleet::collector

@@ -1,0 +1,48 @@
+#include "collector/remote_write/segment_reader.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/segment/record.h"
+#include "common/status_macros.h"
+
+namespace fleet::collector {
+
+SegmentReader::SegmentReader(const SegmentSource& source, LayoutPool& layouts, std::string host,
+                             SegmentId id)
+    : source_(source), host_(std::move(host)), id_(id), decoder_(&layouts) {}
+
+absl::StatusOr<bool> SegmentReader::Next(absl::FunctionRef<void(const DecodedReport&)> sink) {
+  if (decoded_ == bytes_.size()) {
+    offset_ += bytes_.size();
+    decoded_ = 0;
+    FLEET_ASSIGN_OR_RETURN(bytes_, source_.ReadFrom(host_, id_, offset_));
+    if (bytes_.empty()) {
+      bytes_.shrink_to_fit();
+      return false;
+    }
+  }
+  const auto ignore = [](const DecodedReport&) { return absl::OkStatus(); };
+  absl::string_view rest = absl::string_view(bytes_).substr(decoded_);
+  if (!decoder_.started()) {
+    const absl::string_view header = rest.substr(0, kSegmentHeaderBytes);
+    FLEET_RETURN_IF_ERROR(decoder_.Feed(header, ignore));
+    if (decoder_.id() != id_) return absl::DataLossError("the header is another segment's");
+    decoded_ += header.size();
+    return Next(sink);
+  }
+  // One record at a time: whoever reads may have to stop between any two.
+  absl::string_view payload;
+  const absl::string_view before = rest;
+  FLEET_RETURN_IF_ERROR(segment::ConsumeRecord(rest, id_, decoder_.next_index(),
+                                               SegmentLimits().record_bytes, payload));
+  const absl::string_view record = before.substr(0, before.size() - rest.size());
+  decoded_ += record.size();
+  FLEET_RETURN_IF_ERROR(decoder_.Feed(record, [&sink](const DecodedReport& report) {
+    sink(report);
+    return absl::OkStatus();
+  }));
+  return true;
+}
+
+}  // namespace fleet::collector
