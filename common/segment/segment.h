@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -20,6 +21,11 @@ struct SegmentId {
   uint64_t epoch = 0;
   uint64_t number = 0;
   auto operator<=>(const SegmentId&) const = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const SegmentId& id) {
+    return H::combine(std::move(h), id.epoch, id.number);
+  }
 };
 
 /// A segment is full at either bound; then its writer starts the next.

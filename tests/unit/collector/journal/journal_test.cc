@@ -1,0 +1,393 @@
+#include "collector/journal/journal.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/fake_clock.h"
+#include "tests/support/forgetful_file_system.h"
+#include "tests/support/journal_agent.h"
+#include "tests/support/matchers.h"
+#include "tests/support/process.h"
+
+namespace fleet::collector {
+namespace {
+
+using ::fleet::test::AckRecorder;
+using ::fleet::test::HasCode;
+using ::fleet::test::IsOk;
+using ::fleet::test::IsOkAnd;
+using ::fleet::test::StatusIs;
+using ::fleet::test::TestSegment;
+using ::fleet::test::ValuesOf;
+using ::fleet::test::WaitFor;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+using Outcome = Journal::Outcome;
+
+class JournalTest : public ::testing::Test {
+ protected:
+  void Open() {
+    journal_.reset();
+    auto opened = Journal::Open(options_, files_, clock_);
+    ASSERT_THAT(opened, IsOk());
+    journal_ = *std::move(opened);
+  }
+  Outcome Append(const Journal::Records& records) {
+    const auto taken = journal_->Append(records, acks_);
+    EXPECT_THAT(taken, IsOk());
+    return taken.ok() ? taken->outcome : Outcome::kNoRoom;
+  }
+  /// Lets the clock run until all that was taken is on the disk and in its files.
+  void Settle(absl::Duration step = absl::Milliseconds(50)) {
+    ASSERT_TRUE(WaitFor([&] {
+      clock_.Advance(step);
+      return journal_->Flush(absl::Milliseconds(2));
+    }));
+  }
+  /// Lets the clock run in steps until `done`; the journal's threads have time in between.
+  template <typename Done>
+  void Until(absl::Duration step, Done done) {
+    ASSERT_TRUE(WaitFor([&] {
+      if (done()) return true;
+      clock_.Advance(step);
+      return false;
+    }));
+  }
+  TestSegment Segment(uint64_t epoch, uint64_t number, int reports) {
+    TestSegment segment({epoch, number}, clock_.Now());
+    for (int i = 0; i < reports; ++i) segment.Add(static_cast<double>(number) * 1000 + i);
+    return segment;
+  }
+
+  test::FakeClock clock_;
+  test::ForgetfulFileSystem files_;
+  JournalOptions options_{.dir = "/data/journal"};
+  std::shared_ptr<AckRecorder> acks_ = std::make_shared<AckRecorder>();
+  std::unique_ptr<Journal> journal_;
+};
+
+TEST_F(JournalTest, AnAckComesAfterTheGroupIsOnTheDisk) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 3);
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 2)), Outcome::kWaits);
+  EXPECT_EQ(Append(segment.Piece("tempo", 2, 3)), Outcome::kWaits);
+  clock_.Advance(absl::Milliseconds(199));
+  EXPECT_FALSE(journal_->Flush(absl::Milliseconds(30)));
+  EXPECT_EQ(files_.syncs(), 0u);
+  EXPECT_THAT(acks_->all(), IsEmpty());
+  clock_.Advance(absl::Milliseconds(1));
+  ASSERT_TRUE(journal_->Flush(absl::Seconds(20)));
+  EXPECT_EQ(acks_->safe({7, 0}), 3u);
+  EXPECT_EQ(journal_->stats().commits, 1u);
+  EXPECT_EQ(files_.syncs(), 2u);  // the log and its directory
+}
+
+TEST_F(JournalTest, TheFileIsTheAgentsSegmentByteByByte) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 5);
+  Append(segment.Piece("tempo", 0, 2));
+  Settle();
+  Append(segment.Piece("tempo", 2, 5));
+  Settle();
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+  EXPECT_THAT(journal_->ReadFrom("tempo", {7, 0}, segment.bytes().size() - 3),
+              IsOkAnd(segment.bytes().substr(segment.bytes().size() - 3)));
+  EXPECT_THAT(journal_->ReadFrom("tempo", {7, 0}, 1'000'000), IsOkAnd(""));
+  EXPECT_THAT(journal_->Read("tempo", {7, 1}), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(journal_->Hosts(), ElementsAre("tempo"));
+}
+
+TEST_F(JournalTest, RepeatsAreAckedAndKeptOnce) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 6);
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 4)), Outcome::kWaits);
+  // Another stream sends the same before it is durable: its ack waits as well.
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 4, true)), Outcome::kWaits);
+  EXPECT_THAT(acks_->all(), IsEmpty());
+  Settle();
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 3, true)), Outcome::kSafe);
+  EXPECT_EQ(Append(segment.Piece("tempo", 2, 6, true)), Outcome::kWaits);  // overlaps
+  Settle();
+  EXPECT_EQ(acks_->safe({7, 0}), 6u);
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+  EXPECT_EQ(journal_->stats().repeats, 4u + 3u + 2u);
+}
+
+TEST_F(JournalTest, AGapIsRefusedWithItsReason) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 6);
+  Append(segment.Piece("tempo", 0, 2));
+  EXPECT_THAT(journal_->Append(segment.Piece("tempo", 3, 4), acks_),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("only 2 of it")));
+  EXPECT_THAT(journal_->Append(Segment(8, 0, 3).Piece("tempo", 2, 3), acks_),
+              HasCode(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(JournalTest, KnowsWhatItHasAfterARestart) {
+  Open();
+  TestSegment first = Segment(7, 0, 4);
+  Journal::Records piece = first.Piece("tempo", 0, 4);
+  piece.last = true;
+  piece.offset = absl::Seconds(-90);
+  piece.created = clock_.Now() - absl::Seconds(90);
+  Append(piece);
+  const TestSegment second = Segment(7, 1, 2);
+  Append(second.Piece("tempo", 0, 2));
+  Settle();
+  Open();
+  const std::vector<StoredSegment> segments = journal_->Segments("tempo");
+  ASSERT_THAT(segments, SizeIs(2));
+  EXPECT_EQ(segments[0].id, (SegmentId{7, 0}));
+  EXPECT_EQ(segments[0].created, piece.created);
+  EXPECT_EQ(segments[0].offset, absl::Seconds(-90));
+  EXPECT_EQ(segments[0].reports, 4u);
+  EXPECT_TRUE(segments[0].closed);
+  EXPECT_FALSE(segments[1].closed);
+  EXPECT_EQ(Append(first.Piece("tempo", 0, 4, true)), Outcome::kSafe);
+  EXPECT_EQ(Append(second.Piece("tempo", 0, 2, true)), Outcome::kSafe);
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(first.bytes()));
+}
+
+TEST_F(JournalTest, WhatWasNotCommittedIsGoneAfterACrashAndComesAgain) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 4);
+  Append(segment.Piece("tempo", 0, 2));
+  Settle();
+  Append(segment.Piece("tempo", 2, 4));
+  files_.CutAfter(files_.changes());  // between append and ack
+  files_.Crash();
+  Open();
+  EXPECT_EQ(acks_->safe({7, 0}), 2u);
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 4, true)), Outcome::kWaits);
+  Settle();
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+}
+
+TEST_F(JournalTest, LogFilesGoOnceTheFilesAreOnTheDisk) {
+  Open();
+  std::vector<TestSegment> segments;
+  for (uint64_t number = 0; number < 3; ++number) {
+    segments.push_back(Segment(7, number, 3));
+    Journal::Records piece = segments.back().Piece("tempo", 0, 3);
+    piece.last = true;
+    Append(piece);
+    Settle();
+    clock_.Advance(JournalLog::kFileAgeMax);  // the next goes to another log file
+  }
+  Until(absl::Seconds(1), [&] { return journal_->stats().log_files == 1; });
+  EXPECT_THAT(files_.List("/data/journal/log"), IsOkAnd(SizeIs(1)));
+  // What the log no longer has, the files have, and the catalog knows without reading them.
+  journal_.reset();
+  files_.Crash();
+  Open();
+  ASSERT_THAT(journal_->Segments("tempo"), SizeIs(3));
+  for (const TestSegment& segment : segments) {
+    EXPECT_THAT(journal_->Read("tempo", segment.id()), IsOkAnd(segment.bytes()));
+    EXPECT_EQ(Append(segment.Piece("tempo", 0, 3, true)), Outcome::kSafe);
+  }
+  EXPECT_EQ(journal_->stats().damaged_bytes, 0u);
+}
+
+TEST_F(JournalTest, RepeatsAreKnownBeyondRetention) {
+  options_.max_age = absl::Hours(24);
+  Open();
+  const TestSegment segment = Segment(7, 0, 3);
+  Append(segment.Piece("tempo", 0, 3));
+  Settle();
+  clock_.Advance(absl::Hours(26));
+  Until(absl::Seconds(1), [&] { return journal_->Hosts().empty(); });
+  EXPECT_EQ(journal_->stats().host_files.reports_dropped_age, 3u);
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 3, true)), Outcome::kSafe);
+  // Its log file goes as well; then the catalog alone knows.
+  Append(Segment(7, 1, 1).Piece("tempo", 0, 1));
+  Settle();
+  Until(absl::Minutes(1), [&] { return journal_->stats().log_files == 1; });
+  journal_.reset();
+  files_.Crash();
+  Open();
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 3, true)), Outcome::kSafe);
+  // Its removal may have been forgotten; then it is removed again.
+  Until(absl::Seconds(1), [&] { return !journal_->Read("tempo", {7, 0}).ok(); });
+}
+
+TEST_F(JournalTest, WhoKeepsMostPaysForTheBound) {
+  options_.max_bytes = 64 << 10;
+  Open();
+  for (uint64_t number = 0; number < 3; ++number) {
+    Append(Segment(1, number, 10).Piece("small", 0, 10));
+    Settle();
+  }
+  for (uint64_t number = 0; number < 200; ++number) {
+    Append(Segment(2, number, 60).Piece("hostile", 0, 60));
+    clock_.Advance(absl::Seconds(1));
+    Settle();
+  }
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    const Journal::Stats stats = journal_->stats();
+    return stats.file_bytes <= options_.max_bytes;
+  }));
+  EXPECT_GT(journal_->stats().host_files.reports_dropped_bytes, 0u);
+  EXPECT_THAT(journal_->Segments("small"), SizeIs(3));
+  EXPECT_EQ(journal_->Segments("hostile").back().id.number, 199u);
+}
+
+TEST_F(JournalTest, AFullDiskStopsAcksAndNothingElse) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 40);
+  Append(segment.Piece("tempo", 0, 10));
+  Settle();
+  files_.SetSpace(files_.bytes() + 20);
+  Append(segment.Piece("tempo", 10, 40));
+  for (int i = 0; i < 50; ++i) clock_.Advance(absl::Milliseconds(100));
+  EXPECT_FALSE(journal_->Flush(absl::Milliseconds(50)));
+  EXPECT_EQ(acks_->safe({7, 0}), 10u);
+  ASSERT_TRUE(WaitFor([&] { return !journal_->stats().trouble.empty(); }));
+  EXPECT_THAT(journal_->stats().trouble, HasSubstr("no space"));
+  EXPECT_GT(journal_->stats().write_errors, 0u);
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}),
+              IsOkAnd(SizeIs(segment.Piece("", 0, 10).data.size())));
+  files_.SetSpace(std::nullopt);
+  Settle(absl::Milliseconds(500));
+  EXPECT_EQ(acks_->safe({7, 0}), 40u);
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return journal_->stats().trouble.empty();
+  }));
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+}
+
+TEST_F(JournalTest, AFailedSyncIsNeverTrusted) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 6);
+  Append(segment.Piece("tempo", 0, 2));
+  Settle();
+  files_.FailSyncs(true);
+  Append(segment.Piece("tempo", 2, 6));
+  for (int i = 0; i < 50; ++i) clock_.Advance(absl::Milliseconds(100));
+  EXPECT_FALSE(journal_->Flush(absl::Milliseconds(50)));
+  EXPECT_EQ(acks_->safe({7, 0}), 2u);
+  files_.FailSyncs(false);
+  Settle(absl::Milliseconds(500));
+  EXPECT_EQ(acks_->safe({7, 0}), 6u);
+  journal_.reset();
+  files_.Crash();
+  Open();
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+}
+
+TEST_F(JournalTest, WaitsInBoundedMemoryAndSaysWhenThereIsRoom) {
+  Open();
+  files_.SetSpace(files_.bytes());
+  const std::string big(1 << 20, 'x');
+  const std::string header = Segment(1, 0, 1).bytes();
+  size_t taken = 0;
+  for (uint64_t host = 0; host < 200; ++host) {
+    Journal::Records records = Segment(1, 0, 1).Piece("", 0, 1);
+    const std::string name = absl::StrCat("host", host);
+    records.host = name;
+    records.data = big;
+    const auto outcome = journal_->Append(records, acks_);
+    ASSERT_THAT(outcome, IsOk());
+    if (outcome->outcome == Outcome::kNoRoom) break;
+    ++taken;
+  }
+  EXPECT_NEAR(static_cast<double>(taken), Journal::kWaitingMax >> 20, 2);
+  EXPECT_FALSE(journal_->HasRoom("late", 1 << 20, false));
+  EXPECT_FALSE(journal_->HasRoom("late", 1 << 10, true));
+  journal_->WhenRoom(acks_, "late", 1 << 20, false);
+  EXPECT_EQ(acks_->rooms(), 0);
+  files_.SetSpace(std::nullopt);
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return acks_->rooms() == 1;
+  }));
+  EXPECT_TRUE(journal_->HasRoom("late", 1 << 20, true));
+}
+
+TEST_F(JournalTest, OneHostCannotTakeAllTheRoom) {
+  Open();
+  files_.SetSpace(files_.bytes());
+  const std::string big(1 << 20, 'x');
+  uint64_t number = 0;
+  for (; number < 100; ++number) {
+    TestSegment segment = Segment(1, number, 1);
+    Journal::Records records = segment.Piece("hostile", 0, 1);
+    records.data = big;
+    if (Append(records) == Outcome::kNoRoom) break;
+  }
+  EXPECT_NEAR(static_cast<double>(number), Journal::kHostWaitingMax >> 20, 1);
+  EXPECT_TRUE(journal_->HasRoom("tempo", 4 << 20, false));
+  files_.SetSpace(std::nullopt);
+}
+
+TEST_F(JournalTest, MillionsOfEpochsAreBounded) {
+  Open();
+  const TestSegment segment = Segment(1, 0, 1);
+  size_t refused = 0;
+  for (uint64_t epoch = 1; epoch <= 5'000; ++epoch) {
+    Journal::Records records = segment.Piece("hostile", 0, 1);
+    records.id = {epoch, uint64_t{1} << 60};
+    if (!journal_->Append(records, acks_).ok()) ++refused;
+  }
+  EXPECT_EQ(refused, 5'000 - HostRegistry::kEpochsMax);
+  // A new hello says what still exists; then there is room again.
+  journal_->Announce("hostile", 1, true, {});
+  EXPECT_THAT(journal_->Append(Segment(9'999, 0, 1).Piece("hostile", 0, 1), acks_), IsOk());
+  EXPECT_THAT(journal_->Append(segment.Piece("tempo", 0, 1), acks_), IsOk());
+  Settle();
+}
+
+TEST_F(JournalTest, KnowsWhatOfTheSpoolIsStillToCome) {
+  Open();
+  const TestSegment first = Segment(7, 3, 4);
+  const absl::Time created = clock_.Now();
+  Append(first.Piece("tempo", 0, 2));
+  Settle();
+  const std::vector<AnnouncedSegment> spool = {{{7, 3}, 4}, {{7, 4}, 2}};
+  const auto safe = journal_->Announce("tempo", 7, true, spool);
+  ASSERT_THAT(safe, SizeIs(1));
+  EXPECT_EQ(safe[0].reports, 2u);
+  clock_.Advance(absl::Minutes(1));
+  const absl::Time live = clock_.Now();
+  Append(Segment(7, 5, 1).Piece("tempo", 0, 1));
+  EXPECT_TRUE(journal_->AwaitsOlder("tempo", live));
+  EXPECT_FALSE(journal_->AwaitsOlder("tempo", created));
+  EXPECT_FALSE(journal_->AwaitsOlder("parasect", live));
+  Append(first.Piece("tempo", 0, 4, true));
+  Settle();
+  EXPECT_TRUE(journal_->AwaitsOlder("tempo", live));  // 4 is still to come
+  Append(Segment(7, 4, 2).Piece("tempo", 0, 2, true));
+  Settle();
+  EXPECT_FALSE(journal_->AwaitsOlder("tempo", live));
+  // All of them are whole, so nothing more will come of them.
+  journal_->Announce("tempo", 7, false, spool);
+  for (const StoredSegment& segment : journal_->Segments("tempo")) {
+    EXPECT_EQ(segment.closed, segment.id.number < 5) << segment.id.number;
+  }
+}
+
+TEST_F(JournalTest, AwaitsNobodyForEver) {
+  Open();
+  journal_->Announce("tempo", 7, true, {{{7, 4}, 2}});
+  EXPECT_TRUE(journal_->AwaitsOlder("tempo", clock_.Now()));
+  clock_.Advance(Journal::kAwaitMax + absl::Seconds(1));
+  EXPECT_FALSE(journal_->AwaitsOlder("tempo", clock_.Now()));
+}
+
+TEST_F(JournalTest, ChangesWakeReaders) {
+  Open();
+  const uint64_t seen = journal_->version();
+  std::jthread writer([&] {
+    Append(Segment(7, 0, 1).Piece("tempo", 0, 1));
+    Settle();
+  });
+  EXPECT_NE(journal_->WaitForChange(seen, SteadyAfter(clock_.SteadyNow(), absl::Hours(9)),
+                                    std::stop_token()),
+            seen);
+}
+
+}  // namespace
+}  // namespace fleet::collector
