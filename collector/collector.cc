@@ -113,6 +113,10 @@ absl::Status RunningCollector::ListenHttp() {
                 static_cast<double>(table.shut_for_limit()));
     metrics.Set(self::kHttpShut, {{"reason", "deadline"}},
                 static_cast<double>(table.shut_for_deadline()));
+    metrics.Set(self::kHttpShut, {{"reason", "stalled"}},
+                static_cast<double>(table.shut_for_stall()));
+    metrics.Set(self::kHttpShut, {{"reason", "no_request"}},
+                static_cast<double>(table.without_request()));
   });
   return absl::OkStatus();
 }

@@ -42,7 +42,8 @@ inline constexpr MetricDesc kHttpConnections = {"fleet_collector_http_connection
                                                 MetricType::kGauge, "Open HTTP connections."};
 inline constexpr MetricDesc kHttpShut = {
     "fleet_collector_http_connections_shut_total", MetricType::kCounter,
-    "HTTP connections shut for a limit of connections or for a deadline."};
+    "HTTP connections that ended without an answer: for a limit, a deadline, a client that did not "
+    "read (stalled), or before a whole request was there (no_request)."};
 inline constexpr MetricDesc kWatchers = {"fleet_collector_status_watchers", MetricType::kGauge,
                                          "Clients that watch the status."};
 inline constexpr MetricDesc kRemoteWriteSamples = {

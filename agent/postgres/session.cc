@@ -17,9 +17,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "agent/host_fs.h"
 #include "common/escape.h"
 #include "common/scoped_fd.h"
+#include "common/secret.h"
 #include "common/status_macros.h"
 #include "common/units.h"
 
@@ -27,7 +27,6 @@ namespace fleet::agent {
 namespace {
 
 constexpr absl::string_view kSqlstatePayload = "fleet/sqlstate";
-constexpr size_t kPasswordBytesMax = 4096;
 constexpr size_t kRowsMax = 20'000;
 
 /// Connects without blocking beyond `deadline`, which neither pqxx nor connect_timeout can: a
@@ -122,7 +121,7 @@ absl::StatusOr<std::string> Conninfo(const PgTarget& target) {
     absl::StrAppend(&conninfo, " dbname=", QuoteConninfo(target.database));
   }
   if (target.password_file.empty()) return conninfo;
-  const auto text = HostFs("/").Read(target.password_file, kPasswordBytesMax);
+  const auto text = ReadSecretFile(target.password_file);
   if (!text.ok()) {
     return absl::PermissionDeniedError(
         absl::StrCat("password_file ", target.password_file, ": ", text.status().message()));

@@ -2,7 +2,7 @@
 
 namespace fleet::collector {
 
-ConnectionTable::ConnectionTable(const ConnectionLimits& limits, Clock& clock, Shut shut)
+ConnectionTable::ConnectionTable(const ConnectionLimits& limits, Clock& clock, ShutSocket shut)
     : limits_(limits), clock_(clock), shut_(shut) {}
 
 ConnectionTable::Id ConnectionTable::Open(int fd, absl::string_view peer) {
@@ -16,25 +16,46 @@ ConnectionTable::Id ConnectionTable::Open(int fd, absl::string_view peer) {
 }
 
 /// Brings the connections of `peer`, or all of them when it is empty, below their limit.
-bool ConnectionTable::MakeRoom(Id newest, absl::string_view peer) {
+void ConnectionTable::MakeRoom(Id newest, absl::string_view peer) {
   size_t count = 0;
   Id oldest = newest;
   SteadyTime since = SteadyTime::max();
   for (const auto& [id, connection] : connections_) {
     if (connection.shut || (!peer.empty() && connection.peer != peer)) continue;
     ++count;
-    if (id == newest || connection.phase == Phase::kAnswering) continue;
+    if (id == newest || connection.answered()) continue;
     if (connection.since < since || (connection.since == since && id < oldest)) {
       since = connection.since;
       oldest = id;
     }
   }
-  if (count <= (peer.empty() ? limits_.total : limits_.per_address)) return false;
-  Connection& victim = connections_.find(oldest)->second;
-  victim.shut = true;
-  ++shut_for_limit_;
-  shut_(victim.fd);
-  return true;
+  if (count <= (peer.empty() ? limits_.total : limits_.per_address)) return;
+  if (oldest == newest) {
+    if (Connection* const stalled = MostStalled(peer, false)) {
+      return Shut(*stalled, shut_for_stall_);
+    }
+  }
+  Shut(connections_.find(oldest)->second, shut_for_limit_);
+}
+
+ConnectionTable::Connection* ConnectionTable::MostStalled(absl::string_view peer, bool streams) {
+  Connection* most = nullptr;
+  const SteadyTime now = clock_.SteadyNow();
+  for (auto& [id, connection] : connections_) {
+    if (connection.shut || !connection.answered() ||
+        (streams && connection.phase != Phase::kStreaming) ||
+        (!peer.empty() && connection.peer != peer) || now - connection.progress < limits_.stall) {
+      continue;
+    }
+    if (most == nullptr || connection.progress < most->progress) most = &connection;
+  }
+  return most;
+}
+
+void ConnectionTable::Shut(Connection& connection, uint64_t& count) {
+  connection.shut = true;
+  ++count;
+  shut_(connection.fd);
 }
 
 void ConnectionTable::Enter(Id id, Phase phase) {
@@ -42,7 +63,31 @@ void ConnectionTable::Enter(Id id, Phase phase) {
   const auto found = connections_.find(id);
   if (found == connections_.end()) return;
   found->second.phase = phase;
-  found->second.since = clock_.SteadyNow();
+  found->second.since = found->second.progress = clock_.SteadyNow();
+}
+
+bool ConnectionTable::Streaming(Id id) {
+  MutexLock lock(mutex_);
+  size_t streams = 0;
+  for (const auto& [other, connection] : connections_) {
+    if (!connection.shut && connection.phase == Phase::kStreaming) ++streams;
+  }
+  if (streams >= limits_.streams) {
+    Connection* const stalled = MostStalled("", true);
+    if (stalled == nullptr) return false;
+    Shut(*stalled, shut_for_stall_);
+  }
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return true;
+  found->second.phase = Phase::kStreaming;
+  found->second.progress = clock_.SteadyNow();
+  return true;
+}
+
+void ConnectionTable::Progress(Id id) {
+  MutexLock lock(mutex_);
+  const auto found = connections_.find(id);
+  if (found != connections_.end()) found->second.progress = clock_.SteadyNow();
 }
 
 void ConnectionTable::RequestBegun(Id id) { Enter(id, Phase::kRequest); }
@@ -51,7 +96,10 @@ void ConnectionTable::Answered(Id id) { Enter(id, Phase::kIdle); }
 
 void ConnectionTable::Closed(Id id) {
   MutexLock lock(mutex_);
-  connections_.erase(id);
+  const auto found = connections_.find(id);
+  if (found == connections_.end()) return;
+  if (found->second.phase == Phase::kRequest && !found->second.shut) ++without_request_;
+  connections_.erase(found);
 }
 
 absl::Duration ConnectionTable::Allowed(Phase phase) const {
@@ -61,6 +109,7 @@ absl::Duration ConnectionTable::Allowed(Phase phase) const {
     case Phase::kIdle:
       return limits_.idle;
     case Phase::kAnswering:
+    case Phase::kStreaming:
       return limits_.response;
   }
   return limits_.request;
@@ -71,9 +120,7 @@ void ConnectionTable::ShutOverdue() {
   const SteadyTime now = clock_.SteadyNow();
   for (auto& [id, connection] : connections_) {
     if (connection.shut || now - connection.since <= Allowed(connection.phase)) continue;
-    connection.shut = true;
-    ++shut_for_deadline_;
-    shut_(connection.fd);
+    Shut(connection, shut_for_deadline_);
   }
 }
 
@@ -88,6 +135,15 @@ uint64_t ConnectionTable::shut_for_limit() const {
 uint64_t ConnectionTable::shut_for_deadline() const {
   MutexLock lock(mutex_);
   return shut_for_deadline_;
+}
+
+uint64_t ConnectionTable::shut_for_stall() const {
+  MutexLock lock(mutex_);
+  return shut_for_stall_;
+}
+uint64_t ConnectionTable::without_request() const {
+  MutexLock lock(mutex_);
+  return without_request_;
 }
 
 }  // namespace fleet::collector

@@ -29,6 +29,8 @@ struct Exchange {
 struct Stream {
   std::unique_ptr<BodySource> source;
   Exchange* exchange;  // outlives the response: it ends with the request's completion
+  ConnectionTable* table;
+  ConnectionTable::Id connection;
 };
 
 bool HasBody(MHD_Connection* connection) {
@@ -225,11 +227,19 @@ HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_vi
 
 MHD_Result MicroHttpServer::Queue(MHD_Connection* connection, HttpResponse response,
                                   Exchange& exchange) {
+  const ConnectionTable::Id id = IdOf(connection);
+  if (response.source != nullptr && !table_.Streaming(id)) {
+    const absl::string_view route = response.route;
+    response = PlainError(503, "too many large answers at once");
+    response.headers.emplace_back("Retry-After", "1");
+    response.route = route;
+  }
   exchange.result.route = response.route;
   exchange.result.status = response.status;
   MHD_Response* made = nullptr;
   if (response.source != nullptr) {
-    auto stream = std::make_unique<Stream>(Stream{std::move(response.source), &exchange});
+    auto stream =
+        std::make_unique<Stream>(Stream{std::move(response.source), &exchange, &table_, id});
     made = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, kConnectionBytes / 2,
                                              &MicroHttpServer::OnRead, stream.get(),
                                              [](void* cls) { delete static_cast<Stream*>(cls); });
@@ -252,6 +262,7 @@ MHD_Result MicroHttpServer::Queue(MHD_Connection* connection, HttpResponse respo
 
 ssize_t MicroHttpServer::OnRead(void* cls, uint64_t, char* out, size_t size) {
   auto* stream = static_cast<Stream*>(cls);
+  stream->table->Progress(stream->connection);
   const absl::StatusOr<size_t> made = stream->source->Read(out, size);
   if (!made.ok()) {
     log::Warning("response cut", {{"error", made.status()}});
@@ -267,8 +278,9 @@ void MicroHttpServer::OnCompleted(void* self, MHD_Connection* connection, void**
   auto* server = static_cast<MicroHttpServer*>(self);
   const std::unique_ptr<Exchange> exchange(static_cast<Exchange*>(*context));
   *context = nullptr;
-  server->table_.Answered(IdOf(connection));
+  // What the library refused by itself was no whole request.
   if (exchange == nullptr || exchange->result.status == 0) return;
+  server->table_.Answered(IdOf(connection));
   exchange->result.duration = server->clock_.SteadyNow() - exchange->begin;
   if (server->options_.done) server->options_.done(exchange->result);
 }

@@ -22,7 +22,7 @@ namespace {
 
 std::string Nothing() { return ""; }
 
-// ---- redis: recorded answers ------------------------------------------------------------------
+// Redis: recorded answers.
 
 std::string RedisText(absl::string_view recording) {
   const std::string info = Fixture(recording);
@@ -53,8 +53,7 @@ std::string RedisText(absl::string_view recording) {
 std::string RedisPrimary() { return RedisText("redis/info-7.0.15-primary.txt"); }
 std::string RedisReplica() { return RedisText("redis/info-7.0.15-replica.txt"); }
 
-// ---- sidekiq: recorded keys in a real Redis
-// ------------------------------------------------------
+// Sidekiq: recorded keys in a real Redis.
 
 std::string SidekiqMissing() { return TestRedis::Installed() ? "" : "redis-server"; }
 
@@ -92,7 +91,7 @@ std::string SidekiqWithoutWorkers() {
   return SidekiqText("sidekiq/7.3.2-a-enqueued-no-worker.txt", 1795453712);
 }
 
-// ---- minio: recorded metrics ------------------------------------------------------------------
+// Minio: recorded metrics.
 
 std::string MinioText(absl::string_view state) {
   FakeMinio minio;
@@ -115,7 +114,7 @@ std::string MinioV3() {
                        "minio_cluster_health_drives_offline_count": 2}})");
 }
 
-// ---- postgres: the real one --------------------------------------------------------------------
+// Postgres: the real one.
 
 std::string PostgresMissing() {
   return PostgresCluster::Available() ? "" : "root and postgresql-15";
@@ -154,8 +153,7 @@ std::string PostgresText() {
                  {": 15\\.[0-9]+", ": 15.…"}}});
 }
 
-// ---- systemd: the real one, in namespaces of its own
-// ---------------------------------------------
+// Systemd: the real one, in namespaces of its own.
 
 std::string SystemdText() {
   NamespaceSystemd systemd({.units = SampleUnits(), .setup = {}});
@@ -184,8 +182,7 @@ std::string SystemdText() {
   return ReadFile(path);
 }
 
-// ---- tinc: a recorded host, and answers to probes
-// ------------------------------------------------
+// Tinc: a recorded host, and answers to probes.
 
 /// One peer answers by echo, the other by a reset of TCP; nobody else.
 class RecordedProbes final : public agent::TincProber {

@@ -38,6 +38,8 @@ else
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
 eval "$2"
+# As systemd itself does outside containers; credentials are mounted by way of it.
+mount --make-rshared /
 export container=fleet-test SYSTEMD_UNIT_PATH=/run/units
 exec /lib/systemd/systemd --unit=fleet.target --log-target=console --show-status=no
 )";

@@ -22,7 +22,9 @@ class ConnectionTableTest : public ::testing::Test {
                           .per_address = 2,
                           .request = absl::Seconds(10),
                           .idle = absl::Seconds(120),
-                          .response = absl::Seconds(60)},
+                          .response = absl::Seconds(60),
+                          .streams = 2,
+                          .stall = absl::Seconds(1)},
                          clock_,
                          [](int fd) { Shut().push_back(fd); }};
 };
@@ -47,6 +49,47 @@ TEST_F(ConnectionTableTest, WhoIsBeingAnsweredStays) {
   table_.Answered(second);
   table_.Open(6, "10.0.0.1");
   EXPECT_THAT(Shut(), ElementsAre(5, 4));
+}
+
+TEST_F(ConnectionTableTest, WhoReadsSlowestGivesWay) {
+  const auto slow = table_.Open(3, "10.0.0.1");
+  const auto reader = table_.Open(4, "10.0.0.1");
+  table_.Answering(slow);
+  table_.Answering(reader);
+  EXPECT_TRUE(table_.Streaming(slow));
+  EXPECT_TRUE(table_.Streaming(reader));
+  clock_.Advance(absl::Milliseconds(999));
+  table_.Progress(reader);
+  clock_.Advance(absl::Milliseconds(1));
+  table_.Open(5, "10.0.0.1");
+  EXPECT_THAT(Shut(), ElementsAre(3));
+  EXPECT_EQ(table_.shut_for_stall(), 1);
+  EXPECT_EQ(table_.shut_for_limit(), 0);
+}
+
+TEST_F(ConnectionTableTest, StreamsAreFewAndStalledOnesGiveWay) {
+  const auto first = table_.Open(3, "10.0.0.1");
+  const auto second = table_.Open(4, "10.0.0.2");
+  const auto third = table_.Open(5, "10.0.0.3");
+  for (const auto id : {first, second, third}) table_.Answering(id);
+  EXPECT_TRUE(table_.Streaming(first));
+  EXPECT_TRUE(table_.Streaming(second));
+  EXPECT_FALSE(table_.Streaming(third)) << "both read";
+  clock_.Advance(absl::Seconds(2));
+  table_.Progress(first);
+  EXPECT_TRUE(table_.Streaming(third));
+  EXPECT_THAT(Shut(), ElementsAre(4));
+  table_.Answered(first);
+  EXPECT_TRUE(table_.Streaming(table_.Open(6, "10.0.0.4"))) << "one has ended";
+}
+
+TEST_F(ConnectionTableTest, CountsWhoLeftWithoutARequest) {
+  table_.Closed(table_.Open(3, "10.0.0.1"));
+  const auto asked = table_.Open(4, "10.0.0.1");
+  table_.Answering(asked);
+  table_.Answered(asked);
+  table_.Closed(asked);
+  EXPECT_EQ(table_.without_request(), 1);
 }
 
 TEST_F(ConnectionTableTest, OneAddressDoesNotKeepOthersOut) {
