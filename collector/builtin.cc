@@ -61,7 +61,7 @@ enum Builtin : size_t {
 };
 static_assert(std::size(kMetrics) == kBuiltins);
 
-double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
+double Seconds(absl::Time time) { return static_cast<double>(absl::ToUnixMicros(time)) / 1e6; }
 
 using Sink = absl::FunctionRef<void(absl::Span<const Label>, double)>;
 

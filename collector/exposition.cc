@@ -103,6 +103,24 @@ absl::string_view ContentType(ExpositionFormat format) {
              : "application/openmetrics-text; version=1.0.0; charset=utf-8";
 }
 
+ShownFamily ShowInOpenMetrics(absl::string_view name, MetricType type,
+                              absl::FunctionRef<bool(absl::string_view)> exists) {
+  if (type != MetricType::kCounter) return {name, type};
+  absl::string_view base = name;
+  if (absl::ConsumeSuffix(&base, "_total") && !base.empty() && !exists(base)) return {base, type};
+  return {name, MetricType::kUntyped};
+}
+
+std::string FamilyHeader(const ShownFamily& family, absl::string_view help,
+                         ExpositionFormat format) {
+  std::string escaped(help);
+  if (format == ExpositionFormat::kOpenMetrics && absl::StrContains(help, '"')) {
+    escaped = absl::StrReplaceAll(help, {{"\"", "\\\""}});
+  }
+  return absl::StrCat("# HELP ", family.name, " ", escaped, "\n# TYPE ", family.name, " ",
+                      TypeWord(family.type, format), "\n");
+}
+
 Exposition::Exposition(FleetView view, ExpositionFormat format)
     : view_(std::move(view)), format_(format), buffer_(new char[kPieceBytes]) {
   Collect();
@@ -155,13 +173,11 @@ void Exposition::ChooseTypes() {
   absl::flat_hash_set<absl::string_view> names;
   for (const Family& family : families_) names.insert(family.name);
   for (Family& family : families_) {
-    if (family.type != MetricType::kCounter) continue;
-    absl::string_view base = family.name;
-    if (absl::ConsumeSuffix(&base, "_total") && !base.empty() && !names.contains(base)) {
-      family.shown = base;
-    } else {
-      family.type = MetricType::kUntyped;
-    }
+    const ShownFamily shown =
+        ShowInOpenMetrics(family.name, family.type,
+                          [&names](absl::string_view name) { return names.contains(name); });
+    family.shown = shown.name;
+    family.type = shown.type;
   }
 }
 
@@ -185,12 +201,7 @@ absl::string_view Exposition::Next() {
 }
 
 bool Exposition::WriteHeader(const Family& family, Writer& out) const {
-  std::string help(family.help);
-  if (format_ == ExpositionFormat::kOpenMetrics && absl::StrContains(help, '"')) {
-    help = absl::StrReplaceAll(help, {{"\"", "\\\""}});
-  }
-  return out.PutIfFits(absl::StrCat("# HELP ", family.shown, " ", help, "\n# TYPE ", family.shown,
-                                    " ", TypeWord(family.type, format_), "\n"));
+  return out.PutIfFits(FamilyHeader({family.shown, family.type}, family.help, format_));
 }
 
 bool Exposition::WriteSeries(const Family& family, Writer& out) {

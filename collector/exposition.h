@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "collector/http/http.h"
@@ -21,9 +22,21 @@ absl::string_view ContentType(ExpositionFormat format);
 /// What the collector itself says of hosts, checks and items, beside the agents' series.
 absl::Span<const MetricDesc> BuiltinMetrics();
 
+/// How OpenMetrics shows a family: a counter's without its `_total`; a counter whose name lacks it,
+/// or would then be another family's (`exists`), is `unknown`.
+struct ShownFamily {
+  absl::string_view name;
+  MetricType type;
+};
+ShownFamily ShowInOpenMetrics(absl::string_view name, MetricType type,
+                              absl::FunctionRef<bool(absl::string_view)> exists);
+
+/// The HELP and TYPE lines of a family.
+std::string FamilyHeader(const ShownFamily& family, absl::string_view help,
+                         ExpositionFormat format);
+
 /// Renders a snapshot piece by piece: memory is bounded by the piece, whatever the fleet's size.
-/// Each family once, sorted by name, with its HELP and TYPE. In OpenMetrics a counter's family has
-/// no `_total`; a counter whose name lacks it, or would then be another family's, is `unknown`.
+/// Each family once, sorted by name, with its HELP and TYPE.
 /// Not thread-safe.
 class Exposition {
  public:

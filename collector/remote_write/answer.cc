@@ -74,7 +74,7 @@ absl::Duration ParseRetryAfter(absl::string_view text, absl::Time now) {
   return std::clamp(wait, absl::ZeroDuration(), kRetryAfterMax);
 }
 
-Answer ReadAnswer(const absl::StatusOr<HttpResponse>& response, absl::Time now) {
+Answer ReadAnswer(const absl::StatusOr<::fleet::HttpResponse>& response, absl::Time now) {
   Answer answer;
   if (!response.ok()) {
     answer.words = std::string(response.status().message());

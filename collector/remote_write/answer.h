@@ -42,7 +42,7 @@ struct Answer {
 inline constexpr absl::Duration kRetryAfterMax = absl::Minutes(10);
 
 /// Reads a reply, or why there was none.
-Answer ReadAnswer(const absl::StatusOr<HttpResponse>& response, absl::Time now);
+Answer ReadAnswer(const absl::StatusOr<::fleet::HttpResponse>& response, absl::Time now);
 
 /// What a Retry-After says at `now`: seconds, or an HTTP date. Zero for anything else; at most
 /// kRetryAfterMax.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -79,7 +80,10 @@ void Batch::AddStale(uint64_t track, const std::shared_ptr<const SeriesTable>& t
 }
 
 double Batch::Value(const Group& group, const Row& row, size_t series) const {
-  return row.values == nullptr ? StaleMarker() : row.values[group.table->value_index(series)];
+  if (row.values == nullptr) return StaleMarker();
+  const double value = row.values[group.table->value_index(series)];
+  // An agent's own NaN, whatever its bits, ends nothing.
+  return value == value ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
 void Batch::Encode(const HostLabels& host, std::string& out) const {

@@ -53,11 +53,13 @@ class Batch {
       if (group.whole) visit(group.table, group.rows.back().time_ms);
     }
   }
-  /// Calls `visit` for each family of the samples; a family may come more than once.
+  /// Calls `visit` with table, time and values of each row that is not stale markers.
   template <typename Visit>
-  void VisitFamilies(Visit visit) const {
+  void VisitRows(Visit visit) const {
     for (const Group& group : groups_) {
-      for (const auto& family : group.table->families()) visit(*family);
+      for (const Row& row : group.rows) {
+        if (row.values != nullptr) visit(group.table, row.time_ms, row.values.get());
+      }
     }
   }
 

@@ -174,7 +174,8 @@ void Receiver::Finish(Slot& slot) {
   unsaved_.push_back(&slot.host);
 }
 
-void Receiver::Answered(Slot& slot, const absl::StatusOr<HttpResponse>& response, bool& any_taken) {
+void Receiver::Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>& response,
+                        bool& any_taken) {
   ++work_.requests;
   if (absl::IsCancelled(response.status())) return;  // we are stopping
   const absl::Time now = parts_.clock.Now();

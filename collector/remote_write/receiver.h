@@ -48,7 +48,7 @@ class Receiver {
   static constexpr absl::Duration kBackoffMin = absl::Milliseconds(500);
   static constexpr absl::Duration kBackoffMax = absl::Seconds(30);
 
-  using PostAll = std::function<std::vector<absl::StatusOr<HttpResponse>>(
+  using PostAll = std::function<std::vector<absl::StatusOr<::fleet::HttpResponse>>(
       absl::Span<const ::fleet::HttpRequest>)>;
   using Snapshot = std::function<FleetView()>;
 
@@ -83,7 +83,7 @@ class Receiver {
   Batch NextBatch(Host& host, absl::Time now);
   bool FillSlots();
   bool SendSlots(const ::fleet::HttpRequest& head, const std::stop_token& stop);
-  void Answered(Slot& slot, const absl::StatusOr<HttpResponse>& response, bool& any_taken);
+  void Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>& response, bool& any_taken);
   void Finish(Slot& slot);
   void SendMetadata(const ::fleet::HttpRequest& head);
   void NoteFamilies(const Batch& batch);

@@ -64,6 +64,26 @@ absl::string_view SeriesTable::key(size_t i) const {
   return absl::string_view(text_).substr(series_[i].begin, series_[i].end - series_[i].begin);
 }
 
+absl::string_view SeriesTable::Decode(size_t i, std::vector<Label>& labels) const {
+  labels.clear();
+  absl::string_view name;
+  segment::Reader in(key(i));
+  while (in.left() > 0) {
+    in.Byte();
+    in.Varint();
+    in.Byte();
+    const absl::string_view label = in.Text();
+    in.Byte();
+    const absl::string_view value = in.Text();
+    if (label == "__name__") {
+      name = value;
+    } else {
+      labels.push_back({label, value});
+    }
+  }
+  return name;
+}
+
 size_t SeriesTable::label_bytes(size_t i, const HostLabels& host) const {
   const Series& series = series_[i];
   return series.end - series.begin + host.instance.size() + host.job.size() +

@@ -40,6 +40,9 @@ class SeriesTable {
   uint32_t value_index(size_t i) const { return series_[i].value_index; }
   /// Equal for equal series of one host, and only for them.
   absl::string_view key(size_t i) const;
+  /// Name of the family, and the labels without it and those of the host.
+  absl::string_view Decode(size_t i, std::vector<Label>& labels) const;
+  bool ours(size_t i) const { return series_[i].ours; }
   /// Bytes of the encoded labels of a series of `host`.
   size_t label_bytes(size_t i, const HostLabels& host) const;
   /// Writes them to `out`, which has room; returns the end.

@@ -1,0 +1,158 @@
+#include "collector/openmetrics_export.h"
+
+#include <gmock/gmock.h>
+
+#include "absl/strings/str_split.h"
+#include "tests/support/fake_clock.h"
+#include "tests/support/matchers.h"
+#include "tests/support/memory_segment_source.h"
+#include "tests/support/state_feeder.h"
+
+namespace fleet::collector {
+namespace {
+
+using ::fleet::test::IsOk;
+using ::fleet::test::MakeReport;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class OpenMetricsExportTest : public ::testing::Test {
+ protected:
+  std::string Export(const ExportRequest& request, ExportResult* result = nullptr) {
+    std::string text;
+    const auto exported =
+        ExportOpenMetrics(source_, context_, request, [&text](absl::string_view piece) {
+          text.append(piece.data(), piece.size());
+          return absl::OkStatus();
+        });
+    EXPECT_THAT(exported, IsOk());
+    if (exported.ok() && result != nullptr) *result = *exported;
+    return text;
+  }
+  void Append(const std::string& host, SegmentId id, double seconds, Report report) {
+    report.start = start_ + absl::Seconds(seconds);
+    report.duration = absl::ZeroDuration();
+    source_.Append(host, id, report);
+  }
+
+  test::FakeClock clock_;
+  const absl::Time start_ = clock_.Now();
+  test::MemorySegmentSource source_{clock_};
+  FamilyRegistry families_;
+  LayoutPool layouts_;
+  SeriesTables tables_;
+  SeriesContext context_{families_, layouts_, tables_, {}, "fleet"};
+};
+
+TEST_F(OpenMetricsExportTest, WritesFamilyByFamilyInTheOrderOfTime) {
+  for (const char* host : {"tempo", "parasect"}) {
+    source_.Open(host, {1, 0}, start_);
+    for (int i = 0; i < 2; ++i) {
+      Report report = MakeReport("load", {{"node_load1", 1.5 + i}});
+      report.samples.AddRaw({"node_forks_total", MetricType::kCounter, "x"}, "", 10 + i);
+      Append(host, {1, 0}, 0.25 + 10 * i, report);
+    }
+  }
+  ExportResult result;
+  const std::string text = Export({}, &result);
+  EXPECT_EQ(text,
+            R"(# HELP fleet_check_duration_seconds How long the check's last run took.
+# TYPE fleet_check_duration_seconds gauge
+fleet_check_duration_seconds{check="load",instance="parasect",job="fleet",host="parasect"} 0 1700000000.250
+fleet_check_duration_seconds{check="load",instance="parasect",job="fleet",host="parasect"} 0 1700000010.250
+fleet_check_duration_seconds{check="load",instance="tempo",job="fleet",host="tempo"} 0 1700000000.250
+fleet_check_duration_seconds{check="load",instance="tempo",job="fleet",host="tempo"} 0 1700000010.250
+# HELP fleet_check_last_success_timestamp_seconds When a report of a run that worked last arrived, by the collector's clock.
+# TYPE fleet_check_last_success_timestamp_seconds gauge
+fleet_check_last_success_timestamp_seconds{check="load",instance="parasect",job="fleet",host="parasect"} 1700000000.25 1700000000.250
+fleet_check_last_success_timestamp_seconds{check="load",instance="parasect",job="fleet",host="parasect"} 1700000010.25 1700000010.250
+fleet_check_last_success_timestamp_seconds{check="load",instance="tempo",job="fleet",host="tempo"} 1700000000.25 1700000000.250
+fleet_check_last_success_timestamp_seconds{check="load",instance="tempo",job="fleet",host="tempo"} 1700000010.25 1700000010.250
+# HELP fleet_check_status Verdict of the check: 0 ok, 1 warn, 2 crit, 3 unknown.
+# TYPE fleet_check_status gauge
+fleet_check_status{check="load",instance="parasect",job="fleet",host="parasect"} 0 1700000000.250
+fleet_check_status{check="load",instance="parasect",job="fleet",host="parasect"} 0 1700000010.250
+fleet_check_status{check="load",instance="tempo",job="fleet",host="tempo"} 0 1700000000.250
+fleet_check_status{check="load",instance="tempo",job="fleet",host="tempo"} 0 1700000010.250
+# HELP fleet_check_success Whether the check's last run itself worked; what it found is in fleet_check_status.
+# TYPE fleet_check_success gauge
+fleet_check_success{check="load",instance="parasect",job="fleet",host="parasect"} 1 1700000000.250
+fleet_check_success{check="load",instance="parasect",job="fleet",host="parasect"} 1 1700000010.250
+fleet_check_success{check="load",instance="tempo",job="fleet",host="tempo"} 1 1700000000.250
+fleet_check_success{check="load",instance="tempo",job="fleet",host="tempo"} 1 1700000010.250
+# HELP node_forks Total number of forks.
+# TYPE node_forks counter
+node_forks_total{instance="parasect",job="fleet"} 10 1700000000.250
+node_forks_total{instance="parasect",job="fleet"} 11 1700000010.250
+node_forks_total{instance="tempo",job="fleet"} 10 1700000000.250
+node_forks_total{instance="tempo",job="fleet"} 11 1700000010.250
+# HELP node_load1 1m load average.
+# TYPE node_load1 gauge
+node_load1{instance="parasect",job="fleet"} 1.5 1700000000.250
+node_load1{instance="parasect",job="fleet"} 2.5 1700000010.250
+node_load1{instance="tempo",job="fleet"} 1.5 1700000000.250
+node_load1{instance="tempo",job="fleet"} 2.5 1700000010.250
+# EOF
+)");
+  EXPECT_EQ(result.samples, 24u);
+  EXPECT_EQ(result.series, 12u);
+  EXPECT_EQ(result.lost_segments, 0u);
+
+  // The same in many passes, each of which can hold one series.
+  EXPECT_EQ(Export({.samples_in_memory = 1}), text);
+  EXPECT_EQ(Export({.samples_in_memory = 5}), text);
+}
+
+TEST_F(OpenMetricsExportTest, TakesAHostAndASpanOfTime) {
+  for (const char* host : {"tempo", "parasect"}) {
+    source_.Open(host, {1, 0}, start_, absl::Hours(1));
+    for (int i = 0; i < 5; ++i) {
+      Append(host, {1, 0}, i, MakeReport("load", {{"node_load1", double(i)}}));
+    }
+  }
+  const absl::Time there = start_ + absl::Hours(1);
+  const std::string text = Export(
+      {.host = "tempo", .since = there + absl::Seconds(1), .until = there + absl::Seconds(3)});
+  EXPECT_THAT(text, HasSubstr("node_load1{instance=\"tempo\",job=\"fleet\"} 1 1700003601.000\n"
+                              "node_load1{instance=\"tempo\",job=\"fleet\"} 2 1700003602.000\n#"));
+  EXPECT_THAT(text, Not(HasSubstr("parasect")));
+}
+
+TEST_F(OpenMetricsExportTest, SortsLateSegmentsAndWritesEachTimeOnce) {
+  source_.Open("tempo", {1, 1}, start_ + absl::Seconds(5));
+  Append("tempo", {1, 1}, 20, MakeReport("load", {{"node_load1", 3}}));
+  Append("tempo", {1, 1}, 10, MakeReport("load", {{"node_load1", 2}}));
+  Append("tempo", {1, 1}, 20, MakeReport("load", {{"node_load1", 4}}));
+  source_.Open("tempo", {1, 0}, start_ + absl::Seconds(7));
+  Append("tempo", {1, 0}, 0, MakeReport("load", {{"node_load1", 1}}));
+  EXPECT_THAT(Export({}),
+              HasSubstr("job=\"fleet\"} 1 1700000000.000\n"
+                        "node_load1{instance=\"tempo\",job=\"fleet\"} 2 1700000010.000\n"
+                        "node_load1{instance=\"tempo\",job=\"fleet\"} 3 1700000020.000\n"
+                        "# EOF\n"));
+}
+
+TEST_F(OpenMetricsExportTest, CountsDamagedSegmentsAndKeepsTheirStart) {
+  source_.Open("tempo", {1, 0}, start_);
+  for (int i = 0; i < 3; ++i) {
+    Append("tempo", {1, 0}, i, MakeReport("load", {{"node_load1", double(i)}}));
+  }
+  source_.Damage("tempo", {1, 0}, source_.Read("tempo", {1, 0})->size() - 1);
+  ExportResult result;
+  const std::string text = Export({}, &result);
+  EXPECT_EQ(result.lost_segments, 1u);
+  EXPECT_THAT(text, HasSubstr("node_load1{instance=\"tempo\",job=\"fleet\"} 1 1700000001.000\n"));
+}
+
+TEST_F(OpenMetricsExportTest, StopsWhenNobodyTakesIt) {
+  source_.Open("tempo", {1, 0}, start_);
+  Append("tempo", {1, 0}, 0, MakeReport("load", {{"node_load1", 1}}));
+  const auto exported = ExportOpenMetrics(
+      source_, context_, {}, [](absl::string_view) { return absl::CancelledError("gone"); });
+  EXPECT_TRUE(absl::IsCancelled(exported.status()));
+}
+
+TEST_F(OpenMetricsExportTest, NothingIsAValidText) { EXPECT_EQ(Export({}), "# EOF\n"); }
+
+}  // namespace
+}  // namespace fleet::collector
