@@ -4,7 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "collector/host_name.h"
+#include "common/host_name.h"
 #include "common/escape.h"
 
 namespace fleet::collector {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "collector/host_name.h"
+#include "common/host_name.h"
 #include "common/escape.h"
 
 namespace fleet::collector {

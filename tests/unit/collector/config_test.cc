@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "collector/host_name.h"
+#include "common/host_name.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
 
