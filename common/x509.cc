@@ -2,6 +2,7 @@
 
 #include <openssl/x509_vfy.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -166,6 +167,9 @@ bool CheckDates(X509* certificate, int depth, absl::Time now, PeerCheck& check) 
   const absl::Time begin = x509::ToTime(::X509_get0_notBefore(certificate));
   const absl::Time end = x509::ToTime(::X509_get0_notAfter(certificate));
   const absl::string_view what = depth == 0 ? "the certificate" : "the certificate of its CA";
+  check.not_before = std::max(check.not_before, begin);
+  check.not_after = std::min(check.not_after, end);
+  check.serials.push_back(x509::SerialOf(certificate));
   if (now > end) {
     Distrusted(check, Distrust::kExpired, absl::StrCat(what, " ended on ", Date(end)));
     return false;
@@ -240,6 +244,14 @@ absl::Status CheckKeyPair(absl::string_view certificate_pem, absl::string_view k
   ::ERR_clear_error();
   if (fits) return absl::OkStatus();
   return absl::InvalidArgumentError("the certificate and the key do not belong together");
+}
+
+absl::Time RenewalTime(const CertificateFacts& facts, double jitter) {
+  const absl::Time made =
+      std::min(facts.not_before + kBackdate, std::max(facts.not_before, facts.not_after));
+  // Nobody's who does not date back.
+  const absl::Time begin = made >= facts.not_after ? facts.not_before : made;
+  return begin + (facts.not_after - begin) * (2.0 / 3 + (jitter - 0.5) / 10);
 }
 
 absl::StatusOr<std::string> FindCertificate(absl::string_view chain_pem,

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -64,8 +65,11 @@ struct PeerCheck {
   Distrust distrust = Distrust::kNone;
   std::string text;        // for people, when there is distrust
   CertificateFacts facts;  // as far as it could be read
-  /// The root that its chain ends at, as ReadCertificate's fingerprint; empty without a chain.
-  std::string root_fingerprint;
+  // Of the chain, the certificate first and the root last; empty without one.
+  std::vector<std::string> serials;
+  std::string root_fingerprint;                   // as CertificateFacts has it
+  absl::Time not_before = absl::InfinitePast();   // when the last link begins
+  absl::Time not_after = absl::InfiniteFuture();  // and the first one ends
   bool ok() const { return distrust == Distrust::kNone; }
 };
 
@@ -93,6 +97,12 @@ class TrustAnchors {
   explicit TrustAnchors(std::shared_ptr<const Store> store) : store_(std::move(store)) {}
   std::shared_ptr<const Store> store_;
 };
+
+/// A certificate begins so long before it is made, for hosts whose clock is behind.
+inline constexpr absl::Duration kBackdate = absl::Hours(48);
+/// When to ask for the next one: at two thirds of the life since it was made, give or take a
+/// twentieth as `jitter` (0..1) says, so that a fleet does not renew at once.
+absl::Time RenewalTime(const CertificateFacts& facts, double jitter);
 
 /// The certificate among `chain_pem` whose fingerprint is `fingerprint`, in PEM.
 /// Errors: kNotFound; kInvalidArgument for what is no PEM.

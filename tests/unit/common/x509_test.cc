@@ -199,6 +199,19 @@ TEST_F(X509Test, ARequestProvesThatTheKeyIsTheSenders) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("RSA from 2048")));
 }
 
+TEST_F(X509Test, IsRenewedAtTwoThirdsOfItsLife) {
+  CertificateFacts facts;
+  facts.not_before = now_ - kBackdate;
+  facts.not_after = now_ + absl::Hours(90);
+  EXPECT_EQ(RenewalTime(facts, 0.5), now_ + absl::Hours(60));
+  EXPECT_EQ(RenewalTime(facts, 0), now_ + absl::Hours(55.5));
+  EXPECT_EQ(RenewalTime(facts, 1), now_ + absl::Hours(64.5));
+  // Not one of ours: it does not date back.
+  facts.not_before = now_;
+  facts.not_after = now_ + absl::Hours(30);
+  EXPECT_EQ(RenewalTime(facts, 0.5), now_ + absl::Hours(20));
+}
+
 TEST_F(X509Test, FindsTheRootThatAPinNames) {
   const std::string chain = ca_.issuing().certificate_pem + ca_.ca();
   const std::string pin = ReadCertificate(ca_.ca())->fingerprint;
