@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/credentials.h"
 #include "agent/outbox.h"
-#include "common/config_loader.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/mutex.h"
@@ -26,16 +26,6 @@ constexpr absl::Duration kHealthyTime = absl::Seconds(10);
 
 std::chrono::system_clock::time_point WallAfter(absl::Duration span) {
   return std::chrono::system_clock::now() + absl::ToChronoMicroseconds(span);
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Credentials(
-    const UplinkOptions& options) {
-  if (options.insecure) return grpc::InsecureChannelCredentials();
-  grpc::SslCredentialsOptions ssl;
-  FLEET_ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadSecretFile(options.tls_ca));
-  FLEET_ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadSecretFile(options.tls_cert));
-  FLEET_ASSIGN_OR_RETURN(ssl.pem_private_key, ReadSecretFile(options.tls_key));
-  return grpc::SslCredentials(ssl);
 }
 
 std::shared_ptr<grpc::Channel> MakeChannel(
@@ -106,7 +96,7 @@ class Uplink::Loop {
       if (clock_.SteadyNow() - opened >= kHealthyTime) pause = kBackoffMin;
       const double jitter = std::uniform_real_distribution<double>(0.5, 1.5)(random_);
       Pause(pause * jitter);
-      pause = std::min(pause * 2, kBackoffMax);
+      pause = std::min(pause * 2, BackoffMax(status, kBackoffMax));
     }
     queue_.Shutdown();
     void* tag = nullptr;
@@ -138,7 +128,8 @@ class Uplink::Loop {
 
   /// One stream from its opening to its end; the status says why it ended.
   absl::Status OneStream() {
-    const auto credentials = Credentials(options_);
+    const auto credentials =
+        LoadCredentials({options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
     FLEET_RETURN_IF_ERROR(credentials.status());
     if (channel_ == nullptr || !options_.insecure) channel_ = MakeChannel(options_, *credentials);
     const auto stub = v1::Ingest::NewStub(channel_);

@@ -4,14 +4,23 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
+#include "collector/acceptor.h"
+#include "collector/events.h"
 #include "collector/fleet_service.h"
 #include "collector/grpc_server.h"
 #include "collector/http/http_server.h"
 #include "collector/http/routes.h"
+#include "collector/identity.h"
 #include "collector/ingest.h"
 #include "collector/ingest_service.h"
 #include "collector/self_metrics.h"
+#include "collector/server_tls.h"
+#include "collector/trust.h"
+#include "collector/trust_service.h"
+#include "collector/trust_store.h"
 #include "common/log.h"
+#include "common/private_file.h"
+#include "common/status_macros.h"
 #include "common/version.h"
 
 namespace fleet::collector {
@@ -40,9 +49,7 @@ class RunningCollector final : public Collector {
         clock_(clock),
         state_(clock, ToStateOptions(options_)),
         hub_(state_, metrics_),
-        routes_(state_, metrics_, AccessKeys(options_.keys)),
-        ingest_(hub_, metrics_, !options_.tls.has_value()),
-        fleet_(state_, metrics_, clock, !options_.tls.has_value()) {}
+        routes_(state_, metrics_, AccessKeys(options_.keys)) {}
 
   ~RunningCollector() override {
     Stop(absl::ZeroDuration());
@@ -51,7 +58,7 @@ class RunningCollector final : public Collector {
 
   absl::Status Listen();
 
-  const Address& grpc_address() const override { return grpc_->address(); }
+  const Address& grpc_address() const override { return acceptor_->address(); }
   const Address& http_address() const override { return http_->address(); }
   FleetState& state() override { return state_; }
 
@@ -64,13 +71,16 @@ class RunningCollector final : public Collector {
   void Stop(absl::Duration grace) override {
     routes_.set_ready(false);
     hub_.Drain();
-    fleet_.Drain();
+    if (fleet_ != nullptr) fleet_->Drain();
     if (grpc_ != nullptr) grpc_->Stop(grace);
     if (http_ != nullptr) http_->StopAccepting();
   }
 
  private:
+  absl::Status OpenTrust();
+  absl::Status ListenGrpc();
   absl::Status ListenHttp();
+  std::string DataPath(absl::string_view name) const;
   void CountHttp(const HttpExchange& exchange);
 
   const CollectorOptions options_;
@@ -79,9 +89,18 @@ class RunningCollector final : public Collector {
   FleetState state_;
   IngestHub hub_;
   Routes routes_;
-  IngestService ingest_;
-  FleetService fleet_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<TrustStore> trust_store_;
+  std::unique_ptr<ServerTls> tls_;  // null: plaintext
+  Newcomers newcomers_;
+  std::unique_ptr<Refusals> refusals_;
+  std::unique_ptr<Gate> gate_;
+  std::unique_ptr<Trust> trust_;
+  std::unique_ptr<IngestService> ingest_;
+  std::unique_ptr<FleetService> fleet_;
+  std::unique_ptr<TrustService> trust_service_;
   std::unique_ptr<HttpServer> http_;
+  std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<GrpcServer> grpc_;
 };
 
@@ -121,20 +140,70 @@ absl::Status RunningCollector::ListenHttp() {
   return absl::OkStatus();
 }
 
+std::string RunningCollector::DataPath(absl::string_view name) const {
+  return options_.data_dir.empty() ? std::string() : absl::StrCat(options_.data_dir, "/", name);
+}
+
+absl::Status RunningCollector::OpenTrust() {
+  if (!options_.data_dir.empty()) FLEET_RETURN_IF_ERROR(MakePrivateDirectory(options_.data_dir));
+  FLEET_ASSIGN_OR_RETURN(events_, EventLog::Open(DataPath("events.db"), clock_));
+  FLEET_ASSIGN_OR_RETURN(trust_store_, TrustStore::Open(DataPath("trust.db"), clock_));
+  refusals_ = std::make_unique<Refusals>(*events_, metrics_, clock_);
+  gate_ = std::make_unique<Gate>(*trust_store_, *refusals_, newcomers_, clock_,
+                                 !options_.trust.has_value());
+  if (options_.trust.has_value()) {
+    FLEET_ASSIGN_OR_RETURN(tls_, ServerTls::Make(*options_.trust, clock_));
+  }
+  FLEET_ASSIGN_OR_RETURN(acceptor_,
+                         Acceptor::Listen(options_.grpc, options_.connections, newcomers_, clock_));
+  const bool anywhere = options_.grpc.host == "0.0.0.0" || options_.grpc.host == "::";
+  trust_ = std::make_unique<Trust>(TrustParts{
+      .store = *trust_store_,
+      .gate = *gate_,
+      .refusals = *refusals_,
+      .events = *events_,
+      .metrics = metrics_,
+      .clock = clock_,
+      .tls = tls_.get(),
+      .certificate_lifetime =
+          options_.trust.has_value() ? options_.trust->certificate_lifetime : absl::ZeroDuration(),
+      .forget = [this](const std::string& host) { return state_.Forget(host); },
+      .address = anywhere ? "" : acceptor_->address().ToString()});
+  return absl::OkStatus();
+}
+
+absl::Status RunningCollector::ListenGrpc() {
+  ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_);
+  fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
+                                          [this] { return acceptor_->Notes(); });
+  trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
+  metrics_.AddSource([this](SelfMetrics& metrics) {
+    metrics.Set(self::kConnections, {}, static_cast<double>(acceptor_->open()));
+    metrics.Set(self::kConnectionsTaken, {}, static_cast<double>(acceptor_->accepted()));
+    for (const ShutReason reason :
+         {ShutReason::kTotal, ShutReason::kAddress, ShutReason::kHandshakes}) {
+      metrics.Set(self::kConnectionsShut, {{"reason", ShutReasonName(reason)}},
+                  static_cast<double>(acceptor_->shut(reason)));
+    }
+    metrics.Set(self::kEventsDropped, {}, static_cast<double>(events_->dropped()));
+  });
+  FLEET_ASSIGN_OR_RETURN(grpc_,
+                         GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
+                                           {ingest_.get(), fleet_.get(), trust_service_.get()}));
+  return absl::OkStatus();
+}
+
 absl::Status RunningCollector::Listen() {
   metrics_.Set(self::kBuildInfo, {{"version", Version()}}, 1);
   metrics_.AddSource(SetProcessMetrics);
   metrics_.AddSource([this](SelfMetrics&) { hub_.SetMetrics(); });
-  const absl::Status http = ListenHttp();
-  if (!http.ok()) return http;
-  absl::StatusOr<std::unique_ptr<GrpcServer>> grpc =
-      GrpcServer::Start(options_, {&ingest_, &fleet_});
-  if (!grpc.ok()) return grpc.status();
-  grpc_ = *std::move(grpc);
+  FLEET_RETURN_IF_ERROR(OpenTrust());
+  FLEET_RETURN_IF_ERROR(ListenHttp());
+  FLEET_RETURN_IF_ERROR(ListenGrpc());
   routes_.set_ready(true);
-  log::Info("fleet-collector listens", {{"grpc", grpc_->address().ToString()},
+  log::Info("fleet-collector listens", {{"grpc", acceptor_->address().ToString()},
                                         {"http", http_->address().ToString()},
-                                        {"tls", options_.tls.has_value() ? "yes" : "no"}});
+                                        {"tls", tls_ != nullptr ? "yes" : "no"}});
   return absl::OkStatus();
 }
 

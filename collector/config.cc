@@ -4,13 +4,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "collector/host_name.h"
 #include "common/escape.h"
+#include "common/host_name.h"
 
 namespace fleet::collector {
 namespace {
 
 constexpr size_t kKeyBytesMin = 16;
+constexpr absl::Duration kCertificateLifetimeMin = absl::Hours(24 * 30);
 
 void ReadListen(const std::string& text, const std::string& field, Address& address,
                 ConfigLoader& loader) {
@@ -39,13 +40,48 @@ std::string ReadPem(const std::string& path, const std::string& field, ConfigLoa
   return *std::move(text);
 }
 
+/// A path as it can be looked at again: ReadSecretFile looks for a relative one elsewhere.
+std::string Lasting(const std::string& path) {
+  return path.empty() || path[0] == '/' ? path : std::string();
+}
+
+void ReadIssuer(const v1::CollectorConfig& config, TrustOptions& trust, ConfigLoader& loader) {
+  const v1::TrustConfig& from = config.trust();
+  if (!from.issuer_cert().empty() || !from.issuer_key().empty()) {
+    trust.issuer.emplace();
+    trust.issuer->certificate_pem = ReadPem(from.issuer_cert(), "trust.issuer_cert", loader);
+    trust.issuer->key_pem = ReadPem(from.issuer_key(), "trust.issuer_key", loader);
+    trust.paths.issuer_cert = Lasting(from.issuer_cert());
+    trust.paths.issuer_key = Lasting(from.issuer_key());
+  }
+  if (from.has_certificate_lifetime()) {
+    trust.certificate_lifetime = absl::Seconds(from.certificate_lifetime());
+    if (trust.certificate_lifetime < kCertificateLifetimeMin) {
+      loader.AddProblem("trust.certificate_lifetime", "expected at least 30d");
+    }
+  }
+  if (from.has_test_certificate_lifetime()) {
+    trust.certificate_lifetime = absl::Seconds(from.test_certificate_lifetime());
+  }
+}
+
 void ReadTls(const v1::CollectorConfig& config, CollectorOptions& options, ConfigLoader& loader) {
   if (config.has_tls()) {
-    TlsTexts texts;
-    texts.ca = ReadPem(config.tls().ca(), "tls.ca", loader);
-    texts.cert = ReadPem(config.tls().cert(), "tls.cert", loader);
-    texts.key = ReadPem(config.tls().key(), "tls.key", loader);
-    options.tls = std::move(texts);
+    TrustOptions trust;
+    trust.tls.ca = ReadPem(config.tls().ca(), "tls.ca", loader);
+    trust.tls.cert = ReadPem(config.tls().cert(), "tls.cert", loader);
+    trust.tls.key = ReadPem(config.tls().key(), "tls.key", loader);
+    trust.paths.ca = Lasting(config.tls().ca());
+    trust.paths.cert = Lasting(config.tls().cert());
+    trust.paths.key = Lasting(config.tls().key());
+    ReadIssuer(config, trust, loader);
+    options.trust = std::move(trust);
+    if (config.data_dir().empty()) {
+      loader.AddProblem("data_dir", "expected with tls: who was revoked must outlive a restart");
+    }
+  }
+  if (config.has_trust() && !config.has_tls()) {
+    loader.AddProblem("trust", "expected tls as well");
   }
   if (config.insecure() && config.has_tls()) {
     loader.AddProblem("insecure", "either tls or insecure, not both");
@@ -126,6 +162,18 @@ void ReadLimits(const v1::LimitsConfig& limits, CollectorOptions& options, Confi
                "limits.http_connections")) {
     options.http_connections_max = limits.http_connections();
   }
+  if (positive(limits.has_connections(), limits.connections(), "limits.connections")) {
+    options.connections.total = limits.connections();
+  }
+  if (positive(limits.has_connections_per_address(), limits.connections_per_address(),
+               "limits.connections_per_address")) {
+    options.connections.per_address = limits.connections_per_address();
+  }
+  if (positive(limits.has_handshakes_per_second(), limits.handshakes_per_second(),
+               "limits.handshakes_per_second")) {
+    options.connections.handshakes_per_second = limits.handshakes_per_second();
+    options.connections.handshakes_burst = 10 * limits.handshakes_per_second();
+  }
 }
 
 }  // namespace
@@ -157,6 +205,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   CollectorOptions options;
   ReadListen(config.grpc().listen(), "grpc.listen", options.grpc, loader);
   ReadListen(config.http().listen(), "http.listen", options.http, loader);
+  options.data_dir = config.data_dir();
   ReadTls(config, options, loader);
   ReadKeys(config.http().keys_file(), options, loader);
   if (!config.http().job().empty()) options.job = config.http().job();

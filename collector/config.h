@@ -9,6 +9,7 @@
 #include "collector/remote_write/options.h"
 #include "common/address.h"
 #include "common/config_loader.h"
+#include "common/x509_issue.h"
 #include "fleet/v1/config.pb.h"
 
 namespace fleet::collector {
@@ -27,11 +28,38 @@ struct TlsTexts {
   std::string key;
 };
 
+/// Where they come from; empty in a test that has only texts. A file that changes is read again.
+struct TrustPaths {
+  std::string ca;
+  std::string cert;
+  std::string key;
+  std::string issuer_cert;
+  std::string issuer_key;
+};
+
+/// Whom the collector believes, who it is, and whom it signs.
+struct TrustOptions {
+  TlsTexts tls;
+  std::optional<Issuer> issuer;  // none: it cannot enroll or renew anybody
+  TrustPaths paths;
+  absl::Duration certificate_lifetime = absl::Hours(24 * 90);
+};
+
+/// How many connections are let in. Reaching one is counted and noted in the status.
+struct ConnectionOptions {
+  size_t total = 25'000;
+  size_t per_address = 256;
+  double handshakes_per_second = 25;  // per address
+  double handshakes_burst = 250;
+};
+
 /// What one start of the collector works with.
 struct CollectorOptions {
   Address grpc{"127.0.0.1", 10235};
   Address http{"127.0.0.1", 10236};
-  std::optional<TlsTexts> tls;    // none: plaintext, on loopback
+  std::string data_dir;               // empty: nothing outlives a restart
+  std::optional<TrustOptions> trust;  // none: plaintext, on loopback
+  ConnectionOptions connections;
   std::vector<std::string> keys;  // that show reasons over HTTP
   std::string job = "fleet";
   std::map<std::string, v1::HostConfig> hosts;

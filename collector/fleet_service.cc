@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
-#include "collector/identity.h"
 #include "common/escape.h"
 
 namespace fleet::collector {
@@ -19,6 +19,16 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
       : service_(service), request_(std::move(request)) {}
 
   const v1::StatusRequest& request() const { return request_; }
+
+  /// From now on the gate may end it.
+  absl::Status Enter(Gate& gate, Identity identity) {
+    const std::string name = identity.role == Role::kAdmin ? identity.name : std::string();
+    auto ticket = gate.Enter(std::move(identity), name,
+                             [this](const absl::Status& status) { End(ToGrpc(status)); });
+    if (!ticket.ok()) return ticket.status();
+    ticket_ = *std::move(ticket);
+    return absl::OkStatus();
+  }
 
   /// The only reply of a call that does not watch.
   void Answer(v1::StatusReply reply) {
@@ -56,6 +66,7 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
   }
   void OnCancel() override { End(grpc::Status::CANCELLED); }
   void OnDone() override {
+    ticket_.reset();
     service_.Leave(this);
     delete this;
   }
@@ -69,6 +80,7 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
 
   FleetService& service_;
   const v1::StatusRequest request_;
+  std::unique_ptr<Gate::Ticket> ticket_;
   Mutex mutex_;
   v1::StatusReply reply_ ABSL_GUARDED_BY(mutex_);  // while writing_, gRPC's
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -77,11 +89,13 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
   grpc::Status end_ ABSL_GUARDED_BY(mutex_);
 };
 
-FleetService::FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, bool insecure)
+FleetService::FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, Gate& gate,
+                           Notes notes)
     : state_(state),
       metrics_(metrics),
       clock_(clock),
-      insecure_(insecure),
+      gate_(gate),
+      notes_(std::move(notes)),
       thread_([this](const std::stop_token& stop) { Watch(stop); }) {
   metrics_.Set(self::kWatchers, {}, 0);
 }
@@ -91,23 +105,31 @@ FleetService::~FleetService() = default;
 grpc::ServerWriteReactor<v1::StatusReply>* FleetService::Status(
     grpc::CallbackServerContext* context, const v1::StatusRequest* request) {
   auto* reactor = new Reactor(*this, *request);
-  const absl::StatusOr<Identity> identity = IdentifyPeer(*context->auth_context(), insecure_);
+  absl::StatusOr<Identity> identity = gate_.Identify(PeerOf(*context));
   if (!identity.ok()) {
     reactor->End(ToGrpc(identity.status()));
   } else if (request->host().empty() && !request->check().empty()) {
     reactor->End(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "a check needs its host"));
-  } else if (v1::StatusReply reply = state_.Status(*request);
+  } else if (v1::StatusReply reply = Reply(*request);
              !request->host().empty() && reply.hosts().empty()) {
     reactor->End(grpc::Status(grpc::StatusCode::NOT_FOUND,
                               absl::StrCat("no host ", Quote(request->host()), " has reported")));
   } else if (!request->watch()) {
     reactor->Answer(std::move(reply));
+  } else if (absl::Status entered = reactor->Enter(gate_, *std::move(identity)); !entered.ok()) {
+    reactor->End(ToGrpc(entered));
   } else if (Enter(reactor)) {
     reactor->Offer(reply);
   } else {
     reactor->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the collector is stopping"));
   }
   return reactor;
+}
+
+v1::StatusReply FleetService::Reply(const v1::StatusRequest& request) const {
+  v1::StatusReply reply = state_.Status(request);
+  for (std::string& note : notes_()) reply.add_notes(std::move(note));
+  return reply;
 }
 
 bool FleetService::Enter(Reactor* reactor) {
@@ -152,7 +174,7 @@ bool FleetService::Deliver() {
     v1::StatusRequest request;
     request.set_host(asked.first);
     request.set_check(asked.second);
-    reply = state_.Status(request);
+    reply = Reply(request);
   }
   bool busy = false;
   MutexLock lock(mutex_);

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <list>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "collector/identity.h"
 #include "collector/self_metrics.h"
 #include "collector/state.h"
 #include "common/clock.h"
@@ -19,8 +23,11 @@ class FleetService final : public v1::Fleet::CallbackService {
   static constexpr absl::Duration kReplyEvery = absl::Milliseconds(100);  // at most so often
   static constexpr absl::Duration kReplyAtLeastEvery = absl::Seconds(5);
 
-  /// Everything given must outlive it. `insecure` as IngestService has it.
-  FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, bool insecure);
+  /// Adds what else is to be said below the status: limits that were reached.
+  using Notes = std::function<std::vector<std::string>()>;
+
+  /// Everything given must outlive it.
+  FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, Gate& gate, Notes notes);
   ~FleetService() override;
 
   grpc::ServerWriteReactor<v1::StatusReply>* Status(grpc::CallbackServerContext* context,
@@ -33,6 +40,7 @@ class FleetService final : public v1::Fleet::CallbackService {
  private:
   class Reactor;
 
+  v1::StatusReply Reply(const v1::StatusRequest& request) const;
   /// Admits a watcher; false while draining.
   bool Enter(Reactor* reactor);
   void Leave(Reactor* reactor);
@@ -43,7 +51,8 @@ class FleetService final : public v1::Fleet::CallbackService {
   FleetState& state_;
   SelfMetrics& metrics_;
   Clock& clock_;
-  const bool insecure_;
+  Gate& gate_;
+  const Notes notes_;
   mutable Mutex mutex_;
   std::list<Reactor*> watchers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -4,37 +4,33 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "collector/server_credentials.h"
 
 namespace fleet::collector {
 namespace {
-
-std::shared_ptr<grpc::ServerCredentials> Credentials(const CollectorOptions& options) {
-  if (!options.tls.has_value()) return grpc::InsecureServerCredentials();
-  grpc::SslServerCredentialsOptions ssl(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  ssl.pem_root_certs = options.tls->ca;
-  ssl.pem_key_cert_pairs.push_back({options.tls->key, options.tls->cert});
-  return grpc::SslServerCredentials(ssl);
-}
 
 int Milliseconds(absl::Duration span) { return static_cast<int>(absl::ToInt64Milliseconds(span)); }
 
 }  // namespace
 
-GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server, Address address)
-    : server_(std::move(server)), address_(std::move(address)) {}
+GrpcServer::GrpcServer(std::unique_ptr<grpc::Server> server, Acceptor& acceptor)
+    : server_(std::move(server)), acceptor_(acceptor) {}
 
 GrpcServer::~GrpcServer() { Stop(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
-    const CollectorOptions& options, const std::vector<grpc::Service*>& services) {
+    const CollectorOptions& options, Acceptor& acceptor, const ServerTls* tls, Gate& gate,
+    const std::vector<grpc::Service*>& services) {
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(options.grpc.ToString(), Credentials(options), &port);
+  // The library owns what it is handed, and is told of connections by this.
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> connections =
+      builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+          tls == nullptr ? grpc::InsecureServerCredentials() : GateCredentials(*tls, gate));
   for (grpc::Service* service : services) builder.RegisterService(service);
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.message_bytes_max));
-  // Two collectors on one port would each see half of the fleet.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeTimeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(kIdleTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepaliveTime));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -44,17 +40,17 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
                              Milliseconds(kKeepaliveTime / 3));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 100);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port == 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot listen on ", options.grpc.ToString(),
-        options.tls.has_value() ? ", or tls.cert and tls.key do not belong together" : ""));
-  }
-  Address address = options.grpc;
-  address.port = static_cast<uint16_t>(port);
-  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(server), std::move(address)));
+  if (server == nullptr) return absl::FailedPreconditionError("gRPC does not start");
+  acceptor.Start([connections](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    connections->HandleNewConnection(&connection);
+  });
+  return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(server), acceptor));
 }
 
 void GrpcServer::Stop(absl::Duration grace) {
+  acceptor_.Stop();
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(grace));
 }
 

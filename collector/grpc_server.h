@@ -5,8 +5,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "collector/acceptor.h"
 #include "collector/config.h"
-#include "common/address.h"
+#include "collector/identity.h"
+#include "collector/server_tls.h"
 
 namespace grpc {
 class Server;
@@ -22,23 +24,27 @@ class GrpcServer {
   static constexpr absl::Duration kKeepaliveTime = absl::Seconds(15);
   static constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(10);
 
-  /// Errors: kFailedPrecondition, naming the address, when it cannot listen or the certificates
-  /// are of no use.
+  /// A client that says nothing: its handshake must be done within, and a connection without a call
+  /// goes after.
+  static constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);
+  static constexpr absl::Duration kIdleTimeout = absl::Minutes(1);
+
+  /// Serves the connections of `acceptor`. Without `tls` it speaks plaintext. All must outlive it.
+  /// Errors: kFailedPrecondition when gRPC does not start.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
-      const CollectorOptions& options, const std::vector<grpc::Service*>& services);
+      const CollectorOptions& options, Acceptor& acceptor, const ServerTls* tls, Gate& gate,
+      const std::vector<grpc::Service*>& services);
   /// Ends what still runs at once.
   ~GrpcServer();
 
-  /// What it listens on; port 0 became one.
-  const Address& address() const { return address_; }
   /// Takes no new calls and waits for those running, until `grace` has passed.
   void Stop(absl::Duration grace);
 
  private:
-  GrpcServer(std::unique_ptr<grpc::Server> server, Address address);
+  GrpcServer(std::unique_ptr<grpc::Server> server, Acceptor& acceptor);
 
   const std::unique_ptr<grpc::Server> server_;
-  const Address address_;
+  Acceptor& acceptor_;
 };
 
 }  // namespace fleet::collector

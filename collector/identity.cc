@@ -1,50 +1,234 @@
 #include "collector/identity.h"
 
-#include <grpc/grpc_security_constants.h>
-#include <grpcpp/security/auth_context.h>
-
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "collector/host_name.h"
-#include "common/escape.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "common/x509_issue.h"
 
 namespace fleet::collector {
 namespace {
 
-std::vector<std::string> Values(const grpc::AuthContext& context, const char* property) {
-  std::vector<std::string> values;
-  for (const grpc::string_ref& value : context.FindPropertyValues(property)) {
-    values.emplace_back(value.data(), value.size());
+struct MethodAccess {
+  absl::string_view path;
+  Access access;
+};
+
+/// A new method is nobody's until it stands here.
+constexpr MethodAccess kMethods[] = {
+    {"/fleet.v1.Ingest/Upload", Access::kAgent}, {"/fleet.v1.Fleet/Status", Access::kAdmin},
+    {"/fleet.v1.Trust/Join", Access::kAnyone},   {"/fleet.v1.Trust/Renew", Access::kAgentOrAdmin},
+    {"/fleet.v1.Trust/Enroll", Access::kAdmin},  {"/fleet.v1.Trust/Revoke", Access::kAdmin},
+    {"/fleet.v1.Trust/Retire", Access::kAdmin},  {"/fleet.v1.Trust/Certificates", Access::kAdmin},
+};
+
+/// Of the addresses that a refused call may have come from.
+constexpr size_t kHostsShown = 3;
+
+bool Fits(Access access, Role role) {
+  switch (access) {
+    case Access::kNobody:
+      return false;
+    case Access::kAnyone:
+      return true;
+    case Access::kAgent:
+      return role == Role::kAgent;
+    case Access::kAdmin:
+      return role == Role::kAdmin;
+    case Access::kAgentOrAdmin:
+      return role == Role::kAgent || role == Role::kAdmin;
   }
-  return values;
+  return false;
+}
+
+PeerCheck Distrusted(PeerCheck check, Distrust distrust, std::string text) {
+  check.distrust = distrust;
+  check.text = std::move(text);
+  return check;
+}
+
+absl::Status ToStatus(const PeerCheck& check) {
+  const auto code = check.distrust == Distrust::kWrongRole ? absl::StatusCode::kPermissionDenied
+                                                           : absl::StatusCode::kUnauthenticated;
+  return absl::Status(code,
+                      absl::StrCat("refused (", DistrustName(check.distrust), "): ", check.text));
 }
 
 }  // namespace
 
-absl::StatusOr<std::string> NameOfCertificate(absl::string_view common_name,
-                                              const std::vector<std::string>& dns_names) {
-  absl::string_view name = common_name;
-  if (!dns_names.empty() &&
-      std::find(dns_names.begin(), dns_names.end(), common_name) == dns_names.end()) {
-    name = dns_names.front();
+Access AccessOf(absl::string_view path) {
+  for (const MethodAccess& method : kMethods) {
+    if (method.path == path) return method.access;
   }
-  if (name.empty()) return absl::UnauthenticatedError("the client certificate names nobody");
-  if (!IsHostName(name)) {
-    return absl::UnauthenticatedError(
-        absl::StrCat("the client certificate names ", Quote(name), ", which is no host name"));
-  }
-  return std::string(name);
+  return Access::kNobody;
 }
 
-absl::StatusOr<Identity> IdentifyPeer(const grpc::AuthContext& context, bool insecure) {
-  if (insecure) return Identity{};
-  const std::vector<std::string> common_names = Values(context, GRPC_X509_CN_PROPERTY_NAME);
-  absl::StatusOr<std::string> name =
-      NameOfCertificate(common_names.empty() ? "" : common_names.front(),
-                        Values(context, GRPC_PEER_DNS_PROPERTY_NAME));
-  if (!name.ok()) return name.status();
-  return Identity{.name = *std::move(name), .verified = true};
+void Gate::SetAnchors(TrustAnchors anchors) {
+  {
+    MutexLock lock(mutex_);
+    anchors_ = std::move(anchors);
+    cache_.clear();
+    ++generation_;
+  }
+}
+
+PeerCheck Gate::VerifyChain(const Peer& peer) {
+  std::optional<TrustAnchors> anchors;
+  uint64_t generation = 0;
+  const std::string key = Sha256(absl::StrCat(peer.certificate, "\n", peer.chain));
+  {
+    MutexLock lock(mutex_);
+    const auto found = cache_.find(key);
+    if (found != cache_.end()) return found->second;
+    anchors = anchors_;
+    generation = generation_;
+  }
+  if (!anchors.has_value()) {
+    return Distrusted({}, Distrust::kUnknownCa, "the collector believes in no CA");
+  }
+  const PeerCheck check = anchors->Verify(peer.certificate, peer.chain, clock_.Now());
+  // What is bad is not remembered: it costs less, and its sender could fill the cache.
+  if (!check.ok()) return check;
+  MutexLock lock(mutex_);
+  if (generation != generation_) return check;
+  if (cache_.size() >= kCacheMax) cache_.clear();
+  const bool is_new = cache_.emplace(key, check).second;
+  if (is_new && seen_) seen_(check.facts);
+  return check;
+}
+
+PeerCheck Gate::Recheck(PeerCheck check) const {
+  const absl::Time now = clock_.Now();
+  const auto date = [](absl::Time time) {
+    return absl::FormatTime("%Y-%m-%d %H:%M UTC", time, absl::UTCTimeZone());
+  };
+  if (now > check.not_after) {
+    const std::string text = absl::StrCat("the certificate ended on ", date(check.not_after));
+    return Distrusted(std::move(check), Distrust::kExpired, text);
+  }
+  if (now < check.not_before) {
+    const std::string text = absl::StrCat("the certificate begins on ", date(check.not_before));
+    return Distrusted(std::move(check), Distrust::kNotYetValid, text);
+  }
+  for (const std::string& serial : check.serials) {
+    if (!store_.IsRevoked(serial)) continue;
+    const std::string text = absl::StrCat("the certificate ", serial, " is revoked");
+    return Distrusted(std::move(check), Distrust::kRevoked, text);
+  }
+  if (check.facts.role == Role::kAgent && store_.IsRetired(check.facts.name)) {
+    const std::string text =
+        absl::StrCat("the host ", check.facts.name, " is retired; enroll it again");
+    return Distrusted(std::move(check), Distrust::kRevoked, text);
+  }
+  return check;
+}
+
+PeerCheck Gate::Check(const Peer& peer) {
+  if (peer.certificate.empty()) {
+    return Distrusted({}, Distrust::kNoCertificate, "this needs a certificate");
+  }
+  PeerCheck check = VerifyChain(peer);
+  return check.ok() ? Recheck(std::move(check)) : check;
+}
+
+absl::Status Gate::Refuse(const PeerCheck& check, const Peer& peer) {
+  RefusedPeer refusal;
+  refusal.reason = std::string(DistrustName(check.distrust));
+  refusal.text = check.text;
+  refusal.host = check.facts.name;
+  refusal.address = peer.address;
+  if (refusal.address.empty()) {
+    const std::vector<std::string> hosts = newcomers_.Hosts();
+    if (hosts.size() == 1) refusal.address = hosts.front();
+    if (hosts.size() > 1) {
+      absl::StrAppend(
+          &refusal.text, "; from one of ",
+          absl::StrJoin(absl::MakeSpan(hosts).first(std::min(hosts.size(), kHostsShown)), ", "));
+    }
+  }
+  refusals_.Note(refusal);
+  return ToStatus(check);
+}
+
+absl::StatusOr<Identity> Gate::Identify(const Peer& peer) {
+  if (insecure_) return Identity{};
+  PeerCheck check = Check(peer);
+  if (!check.ok()) return ToStatus(check);
+  newcomers_.Proved(peer.address, peer.port);
+  Identity identity;
+  identity.verified = true;
+  identity.role = *check.facts.role;
+  identity.name = check.facts.name;
+  identity.check = std::move(check);
+  return identity;
+}
+
+absl::StatusOr<Identity> Gate::Admit(const Peer& peer, absl::string_view path) {
+  const Access access = AccessOf(path);
+  if (insecure_ || access == Access::kAnyone) return Identity{};
+  PeerCheck check = Check(peer);
+  if (check.ok() && !Fits(access, *check.facts.role)) {
+    const std::string text =
+        absl::StrCat("the certificate is ", RoleName(*check.facts.role), " ", check.facts.name,
+                     "'s, which may not call ", path.substr(0, 80));
+    check = Distrusted(std::move(check), Distrust::kWrongRole, text);
+  }
+  if (!check.ok()) return Refuse(check, peer);
+  Identity identity;
+  identity.verified = true;
+  identity.role = *check.facts.role;
+  identity.name = check.facts.name;
+  identity.check = std::move(check);
+  return identity;
+}
+
+// ---- open calls -----------------------------------------------------------------------------
+
+absl::Status Gate::Standing(const Identity& identity, const std::string& name) const {
+  if (identity.verified) {
+    const PeerCheck check = Recheck(identity.check);
+    return check.ok() ? absl::OkStatus() : ToStatus(check);
+  }
+  // Without certificates there is still who was retired.
+  if (!name.empty() && store_.IsRetired(name)) {
+    return absl::UnauthenticatedError(
+        absl::StrCat("refused (revoked): the host ", name, " is retired"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Gate::Ticket>> Gate::Enter(Identity identity, std::string name,
+                                                          Close close) {
+  uint64_t id = 0;
+  {
+    MutexLock lock(calls_mutex_);
+    id = next_id_++;
+    calls_.emplace(id, Open{identity, name, std::move(close)});
+  }
+  std::unique_ptr<Ticket> ticket(new Ticket(*this, id));
+  // After it has entered: what is revoked from now on finds it there, what was before is seen here.
+  const absl::Status standing = Standing(identity, name);
+  if (!standing.ok()) return standing;
+  return ticket;
+}
+
+void Gate::Leave(uint64_t id) {
+  MutexLock lock(calls_mutex_);
+  calls_.erase(id);
+}
+
+size_t Gate::CloseUntrusted() {
+  size_t closed = 0;
+  MutexLock lock(calls_mutex_);
+  for (auto& [id, call] : calls_) {
+    const absl::Status standing = Standing(call.identity, call.name);
+    if (standing.ok()) continue;
+    call.close(standing);
+    ++closed;
+  }
+  return closed;
 }
 
 }  // namespace fleet::collector

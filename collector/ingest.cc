@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
-#include "collector/host_name.h"
 #include "common/escape.h"
+#include "common/host_name.h"
 #include "common/log.h"
 #include "common/status_macros.h"
 

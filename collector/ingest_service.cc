@@ -7,8 +7,8 @@
 #include <deque>
 #include <optional>
 
+#include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
-#include "collector/identity.h"
 #include "common/log.h"
 #include "common/version.h"
 
@@ -29,9 +29,8 @@ class IngestService::Reactor final
  public:
   Reactor(IngestService& service, grpc::CallbackServerContext* context)
       : service_(service), context_(context) {
-    identity_ = IdentifyPeer(*context->auth_context(), service.insecure_);
+    identity_ = service.gate_.Identify(PeerOf(*context));
     if (!identity_.ok()) {
-      service_.hub_.CountRejected("identity");
       End(identity_.status());
       return;
     }
@@ -73,6 +72,7 @@ class IngestService::Reactor final
     // The timer's callback uses this object: it runs once in any case, and the last of both
     // deletes.
     if (timer_set_) hello_timer_.Cancel();
+    ticket_.reset();
     stream_.reset();  // leaves the hub before anything of this object goes
     Release();
   }
@@ -85,11 +85,18 @@ class IngestService::Reactor final
     }
     const v1::Hello& hello = received_.hello();
     const std::string address = HostOfPeer(context_->peer());
+    auto ticket =
+        service_.gate_.Enter(*identity_, identity_->verified ? identity_->name : hello.host(),
+                             [this](const absl::Status& status) { End(status); });
+    if (!ticket.ok()) return ticket.status();
+    ticket_ = *std::move(ticket);
     auto stream = service_.hub_.Open(hello, identity_->name, address,
                                      [this](const absl::Status& status) { End(status); });
     if (!stream.ok()) {
-      service_.hub_.CountRejected("hello");
-      log::Warning("agent refused", {{"address", address}, {"error", stream.status()}});
+      const bool wrong_host = absl::IsPermissionDenied(stream.status());
+      service_.gate_.refusals().Note({wrong_host ? "wrong_host" : "hello",
+                                      std::string(stream.status().message()), identity_->name,
+                                      address});
       return stream.status();
     }
     stream_ = *std::move(stream);
@@ -178,6 +185,7 @@ class IngestService::Reactor final
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<Identity> identity_;
   std::unique_ptr<IngestStream> stream_;
+  std::unique_ptr<Gate::Ticket> ticket_;
   v1::AgentMessage received_;
   grpc::Alarm hello_timer_;
   bool timer_set_ = false;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "collector/identity.h"
 #include "collector/ingest.h"
 #include "fleet/v1/ingest.grpc.pb.h"
 
@@ -8,9 +9,9 @@ namespace fleet::collector {
 /// Ingest over gRPC: a thin adapter between its callbacks and IngestHub. Nothing in it blocks.
 class IngestService final : public v1::Ingest::CallbackService {
  public:
-  /// `insecure`: the server speaks plaintext, and hellos name their hosts.
-  IngestService(IngestHub& hub, SelfMetrics& metrics, bool insecure)
-      : hub_(hub), metrics_(metrics), insecure_(insecure) {}
+  /// Without certificates, as `gate` knows, hellos name their hosts.
+  IngestService(IngestHub& hub, SelfMetrics& metrics, Gate& gate)
+      : hub_(hub), metrics_(metrics), gate_(gate) {}
 
   grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage>* Upload(
       grpc::CallbackServerContext* context) override;
@@ -20,7 +21,7 @@ class IngestService final : public v1::Ingest::CallbackService {
 
   IngestHub& hub_;
   SelfMetrics& metrics_;
-  const bool insecure_;
+  Gate& gate_;
 };
 
 }  // namespace fleet::collector

@@ -1,5 +1,6 @@
 #include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +10,7 @@
 #include "collector/collector.h"
 #include "collector/config.h"
 #include "collector/metrics_doc.h"
+#include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/service_notify.h"
 #include "common/version.h"
@@ -54,6 +56,14 @@ int WaitForSignal(const sigset_t& signals, Collector& collector, ServiceNotify& 
   return signal;
 }
 
+/// Each connection is a descriptor, and systemd starts us with a low limit that we may raise.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::Warning("the limit of descriptors stays low");
+}
+
 int Run(const Arguments& arguments) {
   ConfigLoader loader;
   CollectorOptions options = LoadCollectorOptions(arguments.config, arguments.overrides, loader);
@@ -66,6 +76,8 @@ int Run(const Arguments& arguments) {
     return 0;
   }
   const sigset_t signals = BlockSignals();
+  RaiseDescriptorLimit();
+  QuietGrpc();
   log::Info(
       "fleet-collector starts",
       {{"version", Version()}, {"config", arguments.config.empty() ? "none" : arguments.config}});

@@ -28,7 +28,18 @@ inline constexpr MetricDesc kBytes = {"fleet_collector_received_bytes_total", Me
                                       "Bytes of segment records taken in, by lane."};
 inline constexpr MetricDesc kRejected = {
     "fleet_collector_rejected_total", MetricType::kCounter,
-    "Messages and streams of agents that were refused, by reason."};
+    "Connections, calls and messages that were refused, by reason."};
+inline constexpr MetricDesc kConnections = {"fleet_collector_connections", MetricType::kGauge,
+                                            "Open gRPC connections."};
+inline constexpr MetricDesc kConnectionsTaken = {"fleet_collector_connections_total",
+                                                 MetricType::kCounter,
+                                                 "gRPC connections that were let in."};
+inline constexpr MetricDesc kConnectionsShut = {
+    "fleet_collector_connections_shut_total", MetricType::kCounter,
+    "gRPC connections closed at once, by the limit that was reached."};
+inline constexpr MetricDesc kEventsDropped = {
+    "fleet_collector_events_dropped_total", MetricType::kCounter,
+    "Events that were not kept because the disk did not follow."};
 inline constexpr MetricDesc kHttpRequests = {"fleet_collector_http_requests_total",
                                              MetricType::kCounter,
                                              "HTTP requests answered, by route and status code."};

@@ -319,7 +319,10 @@ TEST_F(CollectorTest, StatusSaysWhatIsWrongWithARequest) {
 }
 
 TEST_F(CollectorTest, HundredsOfStreams) {
-  Start();
+  CollectorOptions options;
+  options.connections.per_address = 1000;
+  options.connections.handshakes_burst = 1000;
+  Start(std::move(options));
   std::vector<std::unique_ptr<TestAgent>> agents;
   for (int i = 0; i < 300; ++i) {
     agents.push_back(std::make_unique<TestAgent>(

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/client_credentials.h"
 #include "fleet/v1/ingest.grpc.pb.h"
 
 namespace fleet::test {
@@ -31,8 +32,10 @@ absl::Status TestAgent::Connect(v1::Welcome* welcome) {
   call_ = std::make_unique<Call>();
   std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
   if (options_.tls.has_value()) {
-    credentials = grpc::SslCredentials(
-        grpc::SslCredentialsOptions{options_.tls->ca, options_.tls->key, options_.tls->cert});
+    const auto made = CollectorCredentials(
+        {options_.tls->ca, "", options_.tls->cert, options_.tls->key}, *options_.clock);
+    if (!made.ok()) return made.status();
+    credentials = *made;
   }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

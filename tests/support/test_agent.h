@@ -5,18 +5,13 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "common/clock.h"
 #include "common/report.h"
 #include "common/segment/encoder.h"
 #include "fleet/v1/ingest.pb.h"
+#include "tests/support/test_ca.h"
 
 namespace fleet::test {
-
-/// The PEM texts of one end of TLS.
-struct TlsIdentity {
-  std::string ca;
-  std::string cert;
-  std::string key;
-};
 
 /// A small agent in the test's hand: one stream to a collector on 127.0.0.1, every step waited for.
 class TestAgent {
@@ -26,8 +21,8 @@ class TestAgent {
     std::string host;
     v1::Hello::Lane lane = v1::Hello::LANE_LIVE;
     uint64_t epoch = 1;
-    std::optional<TlsIdentity> tls =
-        std::nullopt;  // the collector's certificate must name "localhost"
+    std::optional<TlsIdentity> tls = std::nullopt;
+    Clock* clock = &Clock::Real();  // that judges the collector's certificate
   };
 
   explicit TestAgent(Options options);

@@ -1,34 +1,58 @@
 #include "tests/support/test_ca.h"
 
-#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
-#include "tests/support/process.h"
 
 namespace fleet::test {
+namespace {
 
-TestCa::TestCa() {
-  const Output made = Shell(absl::StrCat(
-      "cd ", dir_.path(),
-      " && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 "
-      "-subj '/CN=test fleet CA' -keyout ca.key -out ca.pem"));
-  FLEET_ASSERT(made.exit_code == 0);
-  ca_ = ReadFile(dir_ / "ca.pem");
+std::string Must(absl::StatusOr<std::string> text) {
+  FLEET_ASSERT(text.ok());
+  return *std::move(text);
 }
 
-TlsIdentity TestCa::Issue(absl::string_view common_name, absl::string_view san, int days) {
-  const std::string name = absl::StrCat("c", ++issued_);
-  WriteFile(dir_ / absl::StrCat(name, ".ext"), san.empty()
-                                                   ? "basicConstraints=CA:FALSE\n"
-                                                   : absl::StrCat("subjectAltName=", san, "\n"));
-  const Output made = Shell(absl::StrCat(
-      "cd ", dir_.path(),
-      " && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=", common_name,
-      "' -keyout ", name, ".key -out ", name, ".csr && openssl x509 -req -in ", name,
-      ".csr -CA ca.pem -CAkey ca.key -CAcreateserial -days ", days, " -extfile ", name,
-      ".ext -out ", name, ".pem"));
-  FLEET_ASSERT(made.exit_code == 0);
-  return {ca_, ReadFile(dir_ / absl::StrCat(name, ".pem")),
-          ReadFile(dir_ / absl::StrCat(name, ".key"))};
+}  // namespace
+
+TestCa::TestCa(absl::Time now) : now_(now) {
+  CertificateSpec spec;
+  spec.not_before = now - absl::Hours(24 * 365);
+  spec.not_after = now + absl::Hours(24 * 365);
+  spec.common_name = "fleet test root";
+  spec.ca_path_length = 1;
+  root_.key_pem = MakeKey();
+  root_.certificate_pem = Must(IssueRoot(root_.key_pem, spec));
+  spec.common_name = "fleet test issuing CA";
+  spec.ca_path_length = 0;
+  issuing_.key_pem = MakeKey();
+  issuing_.certificate_pem =
+      Must(IssueCertificate(Must(PublicKeyOfKey(issuing_.key_pem)), spec, root_));
+}
+
+CertificateSpec TestCa::Spec(Role role, absl::string_view name) const {
+  CertificateSpec spec;
+  spec.common_name = std::string(name);
+  spec.role = role;
+  spec.name = std::string(name);
+  spec.not_before = now_ - absl::Hours(48);
+  spec.not_after = now_ + absl::Hours(24 * 30);
+  return spec;
+}
+
+TlsIdentity TestCa::Issue(Role role, absl::string_view name, absl::Duration begin,
+                          absl::Duration end) const {
+  CertificateSpec spec = Spec(role, name);
+  spec.not_before = now_ + begin;
+  spec.not_after = now_ + end;
+  return IssueAs(spec, issuing_, issuing_.certificate_pem);
+}
+
+TlsIdentity TestCa::IssueAs(const CertificateSpec& spec, const Issuer& issuer,
+                            absl::string_view chain) const {
+  TlsIdentity identity;
+  identity.ca = ca();
+  identity.key = MakeKey();
+  identity.cert =
+      absl::StrCat(Must(IssueCertificate(Must(PublicKeyOfKey(identity.key)), spec, issuer)), chain);
+  return identity;
 }
 
 }  // namespace fleet::test

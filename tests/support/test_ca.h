@@ -3,25 +3,43 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "tests/support/temp_host.h"
-#include "tests/support/test_agent.h"
+#include "absl/time/clock.h"
+#include "common/x509_issue.h"
 
 namespace fleet::test {
 
-/// A certificate authority of the test's own, made by the openssl program in a temporary directory.
+/// The PEM texts of one end of TLS.
+struct TlsIdentity {
+  std::string ca;
+  std::string cert;  // with what leads to the root
+  std::string key;
+};
+
+/// A certificate authority as `fleetctl ca init` makes it, in memory: a root that signed one
+/// issuing CA, which signs everybody else.
 class TestCa {
  public:
-  TestCa();
+  /// What it signs is valid around `now`.
+  explicit TestCa(absl::Time now = absl::Now());
 
-  /// A certificate for `common_name`, with `san` ("DNS:localhost,IP:127.0.0.1") or without; `days`
-  /// may be negative: then it has expired.
-  TlsIdentity Issue(absl::string_view common_name, absl::string_view san = "", int days = 30);
-  const std::string& ca() const { return ca_; }
+  /// A certificate from `begin` to `end` after now.
+  TlsIdentity Issue(Role role, absl::string_view name, absl::Duration begin = -absl::Hours(48),
+                    absl::Duration end = absl::Hours(24 * 30)) const;
+  /// What Issue would certify, for a test that bends it.
+  CertificateSpec Spec(Role role, absl::string_view name) const;
+  /// A certificate by `spec`, signed by `issuer`, with `chain` behind it.
+  TlsIdentity IssueAs(const CertificateSpec& spec, const Issuer& issuer,
+                      absl::string_view chain) const;
+
+  /// The root, which is all that its members believe in.
+  const std::string& ca() const { return root_.certificate_pem; }
+  const Issuer& root() const { return root_; }
+  const Issuer& issuing() const { return issuing_; }
 
  private:
-  TempDir dir_;
-  std::string ca_;
-  int issued_ = 0;
+  const absl::Time now_;
+  Issuer root_;
+  Issuer issuing_;
 };
 
 }  // namespace fleet::test

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "collector/host_name.h"
+#include "common/host_name.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
 
@@ -31,7 +31,7 @@ TEST_F(CollectorConfigTest, NothingButInsecureIsNeededToTryItOut) {
   EXPECT_EQ(loader_.Problems(), "");
   EXPECT_EQ(options.grpc.ToString(), "127.0.0.1:10235");
   EXPECT_EQ(options.http.ToString(), "127.0.0.1:10236");
-  EXPECT_FALSE(options.tls.has_value());
+  EXPECT_FALSE(options.trust.has_value());
 }
 
 TEST_F(CollectorConfigTest, ReadsEveryKey) {
@@ -46,14 +46,27 @@ http: {listen: "[::1]:0", keys_file: )",
                         dir_ / "keys", R"(, job: ours}
 tls: {ca: )",
                         dir_ / "ca", ", cert: ", dir_ / "cert", ", key: ", dir_ / "key", R"(}
+data_dir: /var/lib/fleet-collector
+trust: {certificate_lifetime: 40d, issuer_cert: )",
+                        dir_ / "cert", ", issuer_key: ", dir_ / "key", R"(}
 hosts: {parasect: {parent: tempo/tinc/parasect, parents: {sidekiq: tempo/redis}}}
-limits: {hosts: 5, series_per_host: 6, message_bytes: 1MiB, reports_per_second: 7.5, http_connections: 8}
+limits: {hosts: 5, series_per_host: 6, message_bytes: 1MiB, reports_per_second: 7.5, http_connections: 8,
+  connections: 9, connections_per_address: 3, handshakes_per_second: 2.5}
 )"));
   EXPECT_EQ(loader_.Problems(), "");
   EXPECT_EQ(options.grpc.ToString(), "10.235.0.4:10235");
   EXPECT_EQ(options.http.ToString(), "[::1]:0");
-  ASSERT_TRUE(options.tls.has_value());
-  EXPECT_THAT(options.tls->key, HasSubstr("PRIVATE KEY"));
+  EXPECT_EQ(options.data_dir, "/var/lib/fleet-collector");
+  ASSERT_TRUE(options.trust.has_value());
+  EXPECT_THAT(options.trust->tls.key, HasSubstr("PRIVATE KEY"));
+  EXPECT_EQ(options.trust->paths.cert, dir_ / "cert");
+  ASSERT_TRUE(options.trust->issuer.has_value());
+  EXPECT_THAT(options.trust->issuer->key_pem, HasSubstr("PRIVATE KEY"));
+  EXPECT_EQ(options.trust->certificate_lifetime, absl::Hours(24 * 40));
+  EXPECT_EQ(options.connections.total, 9);
+  EXPECT_EQ(options.connections.per_address, 3);
+  EXPECT_EQ(options.connections.handshakes_per_second, 2.5);
+  EXPECT_EQ(options.connections.handshakes_burst, 25);
   EXPECT_THAT(options.keys, ElementsAre("0123456789abcdef", "fedcba9876543210"));
   EXPECT_EQ(options.job, "ours");
   EXPECT_EQ(options.hosts.at("parasect").parent(), "tempo/tinc/parasect");
@@ -94,14 +107,17 @@ insecure: true
 hosts:
   -bad: {}
   tempo: {parent: "tempo//x"}
+trust: {issuer_cert: /nowhere/issuer.pem, certificate_lifetime: 1d}
 limits: {hosts: 0, message_bytes: 1GiB}
 )"));
   std::vector<std::string> fields;
   for (const ConfigProblem& problem : loader_.problems()) fields.push_back(problem.field);
-  EXPECT_THAT(fields, ::testing::IsSupersetOf({"grpc.listen", "http.listen", "http.keys_file",
-                                               "http.jbo", "tls.ca", "tls.cert", "tls.key",
-                                               "insecure", "hosts.-bad", "hosts.tempo.parent",
-                                               "limits.hosts", "limits.message_bytes"}))
+  EXPECT_THAT(fields,
+              ::testing::IsSupersetOf(
+                  {"grpc.listen", "http.listen", "http.keys_file", "http.jbo", "tls.ca", "tls.cert",
+                   "tls.key", "data_dir", "trust.issuer_cert", "trust.issuer_key",
+                   "trust.certificate_lifetime", "insecure", "hosts.-bad", "hosts.tempo.parent",
+                   "limits.hosts", "limits.message_bytes"}))
       << loader_.Problems();
   EXPECT_THAT(loader_.Problems(), HasSubstr("collector.yaml:5: http.jbo"));
 }

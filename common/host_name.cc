@@ -1,10 +1,10 @@
-#include "collector/host_name.h"
+#include "common/host_name.h"
 
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
 
-namespace fleet::collector {
+namespace fleet {
 
 bool IsHostName(absl::string_view name) {
   if (name.empty() || name.size() > 253) return false;
@@ -14,4 +14,4 @@ bool IsHostName(absl::string_view name) {
                      [is_end](char c) { return is_end(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-}  // namespace fleet::collector
+}  // namespace fleet

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "collector/events.h"
+#include "collector/identity.h"
+#include "collector/rate_limiter.h"
+#include "collector/refusals.h"
+#include "collector/server_tls.h"
+#include "collector/trust_store.h"
+#include "common/clock.h"
+#include "common/mutex.h"
+#include "fleet/v1/trust.pb.h"
+
+namespace fleet::collector {
+
+/// What it needs of the rest of the collector; all of it must outlive it.
+struct TrustParts {
+  TrustStore& store;
+  Gate& gate;
+  Refusals& refusals;
+  EventLog& events;
+  SelfMetrics& metrics;
+  Clock& clock;
+  ServerTls* tls = nullptr;  // null: plaintext
+  absl::Duration certificate_lifetime;
+  /// Drops a host from what is served; whether it was there.
+  std::function<bool(const std::string&)> forget;
+  /// Where agents find this collector; empty: it listens on every address.
+  std::string address;
+};
+
+/// How hosts and admins get, keep and lose their certificates. Each call waits for the disk: calls
+/// of the network are handed to the one thread here by Run. Thread-safe.
+class Trust {
+ public:
+  static constexpr size_t kQueueMax = 256;
+  /// How often the files of certificates are looked at, and what is open for what has expired.
+  static constexpr absl::Duration kRefreshEvery = absl::Seconds(2);
+  static constexpr absl::Duration kTrimEvery = absl::Hours(24);
+  /// Attempts to join: of one address, and of all.
+  static constexpr double kJoinsPerMinute = 6;
+  static constexpr double kJoinsBurst = 10;
+  static constexpr double kJoinsPerSecondOfAll = 50;
+
+  explicit Trust(TrustParts parts);
+  /// Ends the thread; what waits is answered first.
+  ~Trust();
+
+  /// Runs `work` on the thread; false when too much waits already.
+  bool Run(std::function<void()> work);
+
+  /// Whether somebody at `address` may try to join now; counted and noted if not.
+  bool MayJoin(const std::string& address);
+  absl::StatusOr<v1::JoinReply> Join(const v1::JoinRequest& request, const std::string& address);
+  absl::StatusOr<v1::RenewReply> Renew(const Identity& caller, const std::string& certificate);
+  absl::StatusOr<v1::EnrollReply> Enroll(const Identity& caller, const v1::EnrollRequest& request);
+  absl::StatusOr<v1::RevokeReply> Revoke(const Identity& caller, const v1::RevokeRequest& request);
+  absl::StatusOr<v1::RetireReply> Retire(const Identity& caller, const v1::RetireRequest& request);
+  absl::StatusOr<v1::CertificatesReply> Certificates();
+
+ private:
+  void Work(const std::stop_token& stop);
+  void Refresh();
+  absl::StatusOr<std::string> Issue(const std::string& public_key, Role role,
+                                    const std::string& name) const;
+  void Tell(const std::string& kind, const std::string& host, const std::string& subject,
+            const std::string& text);
+
+  TrustParts parts_;
+  RateLimiter joins_;
+  RateLimiter joins_of_all_;
+  SteadyTime trim_at_;
+
+  Mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::jthread thread_;  // last: it uses all of the above
+};
+
+}  // namespace fleet::collector

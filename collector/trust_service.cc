@@ -1,0 +1,96 @@
+#include "collector/trust_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "collector/grpc_peer.h"
+#include "collector/grpc_status.h"
+
+namespace fleet::collector {
+namespace {
+
+const absl::Status& BusyStatus() {
+  static const auto* const kStatus =
+      new absl::Status(absl::StatusCode::kResourceExhausted, "too many calls wait; try again");
+  return *kStatus;
+}
+
+}  // namespace
+
+template <typename Reply, typename Work>
+grpc::ServerUnaryReactor* TrustService::Answer(grpc::CallbackServerContext* context, Reply* reply,
+                                               Work work) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  absl::StatusOr<Identity> caller = gate_.Identify(PeerOf(*context));
+  if (!caller.ok()) {
+    reactor->Finish(ToGrpc(caller.status()));
+    return reactor;
+  }
+  const bool taken =
+      trust_.Run([reactor, reply, caller = *std::move(caller), work = std::move(work)] {
+        absl::StatusOr<Reply> result = work(caller);
+        if (result.ok()) *reply = *std::move(result);
+        reactor->Finish(ToGrpc(result.status()));
+      });
+  if (!taken) reactor->Finish(ToGrpc(BusyStatus()));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* TrustService::Join(grpc::CallbackServerContext* context,
+                                             const v1::JoinRequest* request, v1::JoinReply* reply) {
+  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  const std::string address = PeerOf(*context).address;
+  if (!trust_.MayJoin(address)) {
+    reactor->Finish(ToGrpc(absl::ResourceExhaustedError(
+        "refused (token_rate): too many attempts to join; wait a minute")));
+    return reactor;
+  }
+  const bool taken = trust_.Run([this, reactor, request, reply, address] {
+    absl::StatusOr<v1::JoinReply> result = trust_.Join(*request, address);
+    if (result.ok()) *reply = *std::move(result);
+    reactor->Finish(ToGrpc(result.status()));
+  });
+  if (!taken) reactor->Finish(ToGrpc(BusyStatus()));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* TrustService::Renew(grpc::CallbackServerContext* context,
+                                              const v1::RenewRequest*, v1::RenewReply* reply) {
+  return Answer(context, reply,
+                [this, certificate = PeerOf(*context).certificate](const Identity& caller) {
+                  return trust_.Renew(caller, certificate);
+                });
+}
+
+grpc::ServerUnaryReactor* TrustService::Enroll(grpc::CallbackServerContext* context,
+                                               const v1::EnrollRequest* request,
+                                               v1::EnrollReply* reply) {
+  return Answer(context, reply, [this, request](const Identity& caller) {
+    return trust_.Enroll(caller, *request);
+  });
+}
+
+grpc::ServerUnaryReactor* TrustService::Revoke(grpc::CallbackServerContext* context,
+                                               const v1::RevokeRequest* request,
+                                               v1::RevokeReply* reply) {
+  return Answer(context, reply, [this, request](const Identity& caller) {
+    return trust_.Revoke(caller, *request);
+  });
+}
+
+grpc::ServerUnaryReactor* TrustService::Retire(grpc::CallbackServerContext* context,
+                                               const v1::RetireRequest* request,
+                                               v1::RetireReply* reply) {
+  return Answer(context, reply, [this, request](const Identity& caller) {
+    return trust_.Retire(caller, *request);
+  });
+}
+
+grpc::ServerUnaryReactor* TrustService::Certificates(grpc::CallbackServerContext* context,
+                                                     const v1::CertificatesRequest*,
+                                                     v1::CertificatesReply* reply) {
+  return Answer(context, reply, [this](const Identity&) { return trust_.Certificates(); });
+}
+
+}  // namespace fleet::collector
