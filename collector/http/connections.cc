@@ -66,17 +66,26 @@ void ConnectionTable::Enter(Id id, Phase phase) {
   found->second.since = found->second.progress = clock_.SteadyNow();
 }
 
-bool ConnectionTable::Streaming(Id id) {
-  MutexLock lock(mutex_);
+bool ConnectionTable::RoomForStream() {
   size_t streams = 0;
-  for (const auto& [other, connection] : connections_) {
+  for (const auto& [id, connection] : connections_) {
     if (!connection.shut && connection.phase == Phase::kStreaming) ++streams;
   }
-  if (streams >= limits_.streams) {
-    Connection* const stalled = MostStalled("", true);
-    if (stalled == nullptr) return false;
-    Shut(*stalled, shut_for_stall_);
-  }
+  if (streams < limits_.streams) return true;
+  Connection* const stalled = MostStalled("", true);
+  if (stalled == nullptr) return false;
+  Shut(*stalled, shut_for_stall_);
+  return true;
+}
+
+bool ConnectionTable::MakeRoomForStream() {
+  MutexLock lock(mutex_);
+  return RoomForStream();
+}
+
+bool ConnectionTable::Streaming(Id id) {
+  MutexLock lock(mutex_);
+  if (!RoomForStream()) return false;
   const auto found = connections_.find(id);
   if (found == connections_.end()) return true;
   found->second.phase = Phase::kStreaming;

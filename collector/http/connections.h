@@ -21,9 +21,8 @@ struct ConnectionLimits {
   absl::Duration response = absl::Seconds(60);  // until its last byte is taken
   /// Bodies made piece by piece at the same time: each holds a view of the whole fleet.
   size_t streams = 16;
-  /// Who took no piece of its answer for so long may have to give way, the longest first. A client
-  /// that reads takes one every few milliseconds, so a flood of others rarely makes it the longest.
-  absl::Duration stall = absl::Milliseconds(5);
+  /// Who took no piece of its answer for so long gives way when others wait, the longest first.
+  absl::Duration stall = absl::Milliseconds(200);
 };
 
 /// Who is connected and what each is waiting for, so that neither slow nor many clients keep others
@@ -44,8 +43,10 @@ class ConnectionTable {
   void RequestBegun(Id id);
   void Answering(Id id);
   /// Its answer will be made piece by piece. False beyond the limit of streams when none of the
-  /// others stalls.
+  /// others stalls: then it waits for its turn.
   bool Streaming(Id id);
+  /// Whether Streaming would have room for one more; a stream that stalls is shut to make some.
+  bool MakeRoomForStream();
   /// It has room for the next piece of its answer.
   void Progress(Id id);
   void Answered(Id id);
@@ -79,6 +80,7 @@ class ConnectionTable {
   /// Of those being answered (of `peer`, unless empty; only streams, if asked), who stalls longest.
   Connection* MostStalled(absl::string_view peer, bool streams)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool RoomForStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Shut(Connection& connection, uint64_t& count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Duration Allowed(Phase phase) const;
 

@@ -5,6 +5,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <deque>
 #include <thread>
 #include <utility>
 
@@ -22,6 +23,7 @@ struct Exchange {
   std::string target;
   SteadyTime begin;
   bool headers_seen = false;
+  bool waited = false;  // for room among the streams
   HttpExchange result;
 };
 
@@ -53,6 +55,9 @@ ConnectionTable::Id IdOf(MHD_Connection* connection) {
   return info == nullptr ? 0 : reinterpret_cast<ConnectionTable::Id>(info->socket_context);
 }
 
+/// How often it is looked for room while somebody waits for it.
+constexpr absl::Duration kWaitingLook = absl::Milliseconds(5);
+
 void ShutSocket(int fd) { ::shutdown(fd, SHUT_RDWR); }
 
 class MicroHttpServer final : public HttpServer {
@@ -66,6 +71,7 @@ class MicroHttpServer final : public HttpServer {
   ~MicroHttpServer() override {
     StopAccepting();
     reaper_ = {};  // joined before the connections it looks at go
+    ResumeWaiting(true);
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
 
@@ -94,6 +100,11 @@ class MicroHttpServer final : public HttpServer {
   HttpResponse Answer(MHD_Connection* connection, absl::string_view method,
                       const Exchange& exchange);
   MHD_Result Queue(MHD_Connection* connection, HttpResponse response, Exchange& exchange);
+  /// Lets the connection wait until there is room for one more stream; then it is asked for its
+  /// answer anew.
+  MHD_Result Wait(MHD_Connection* connection, Exchange& exchange);
+  /// Lets those go on that there is room for, or `all`, who are then refused.
+  void ResumeWaiting(bool all);
   void Reap(const std::stop_token& stop);
 
   const Options options_;
@@ -104,6 +115,8 @@ class MicroHttpServer final : public HttpServer {
   MHD_Daemon* daemon_ = nullptr;
   Mutex reaper_mutex_;
   std::condition_variable_any reaper_wake_;
+  std::deque<MHD_Connection*> waiting_ ABSL_GUARDED_BY(reaper_mutex_);  // suspended ones
+  bool stopping_ ABSL_GUARDED_BY(reaper_mutex_) = false;
   std::jthread reaper_;
 };
 
@@ -124,20 +137,21 @@ absl::Status MicroHttpServer::Listen() {
   const unsigned threads = options_.threads;
   const unsigned backstop = (static_cast<unsigned>(options_.limits.total) * 2 + 64) * threads;
   const auto timeout = static_cast<unsigned>(absl::ToInt64Seconds(options_.limits.idle)) + 1;
-  daemon_ = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0,
-                             nullptr, nullptr, &MicroHttpServer::OnRequest, this,                 //
-                             MHD_OPTION_EXTERNAL_LOGGER, &LogFromLibrary, nullptr,                //
-                             MHD_OPTION_LISTEN_SOCKET, listener_.fd.get(),                        //
-                             MHD_OPTION_THREAD_POOL_SIZE, threads,                                //
-                             MHD_OPTION_CONNECTION_LIMIT, backstop,                               //
-                             MHD_OPTION_CONNECTION_TIMEOUT, timeout,                              //
-                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,                //
-                             MHD_OPTION_STRICT_FOR_CLIENT, 1,                                     //
-                             MHD_OPTION_UNESCAPE_CALLBACK, &KeepEscapes, nullptr,                 //
-                             MHD_OPTION_URI_LOG_CALLBACK, &MicroHttpServer::OnTarget, this,       //
-                             MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::OnCompleted, this,    //
-                             MHD_OPTION_NOTIFY_CONNECTION, &MicroHttpServer::OnConnection, this,  //
-                             MHD_OPTION_END);
+  daemon_ = MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
+      nullptr, nullptr, &MicroHttpServer::OnRequest, this,                 //
+      MHD_OPTION_EXTERNAL_LOGGER, &LogFromLibrary, nullptr,                //
+      MHD_OPTION_LISTEN_SOCKET, listener_.fd.get(),                        //
+      MHD_OPTION_THREAD_POOL_SIZE, threads,                                //
+      MHD_OPTION_CONNECTION_LIMIT, backstop,                               //
+      MHD_OPTION_CONNECTION_TIMEOUT, timeout,                              //
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, kConnectionBytes,                //
+      MHD_OPTION_STRICT_FOR_CLIENT, 1,                                     //
+      MHD_OPTION_UNESCAPE_CALLBACK, &KeepEscapes, nullptr,                 //
+      MHD_OPTION_URI_LOG_CALLBACK, &MicroHttpServer::OnTarget, this,       //
+      MHD_OPTION_NOTIFY_COMPLETED, &MicroHttpServer::OnCompleted, this,    //
+      MHD_OPTION_NOTIFY_CONNECTION, &MicroHttpServer::OnConnection, this,  //
+      MHD_OPTION_END);
   if (daemon_ == nullptr) return absl::InternalError("cannot start the HTTP server's threads");
   reaper_ = std::jthread([this](const std::stop_token& stop) { Reap(stop); });
   return absl::OkStatus();
@@ -145,13 +159,49 @@ absl::Status MicroHttpServer::Listen() {
 
 void MicroHttpServer::Reap(const std::stop_token& stop) {
   const absl::Duration period = std::min(absl::Seconds(1), options_.limits.request / 4);
+  SteadyTime next_look = clock_.SteadyNow();
   while (!stop.stop_requested()) {
     {
       MutexLock lock(reaper_mutex_);
-      clock_.WaitUntil(reaper_mutex_, reaper_wake_, stop, SteadyAfter(clock_.SteadyNow(), period),
-                       [] { return false; });
+      const auto asked = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(reaper_mutex_) {
+        return !waiting_.empty();
+      };
+      clock_.WaitUntil(reaper_mutex_, reaper_wake_, stop, next_look, asked);
+      // Room comes with the end of another answer, or when one stalls.
+      const SteadyTime soon = SteadyAfter(clock_.SteadyNow(), kWaitingLook);
+      if (!waiting_.empty()) {
+        clock_.WaitUntil(reaper_mutex_, reaper_wake_, stop, soon, [] { return false; });
+      }
     }
+    ResumeWaiting(false);
+    if (clock_.SteadyNow() < next_look) continue;
     table_.ShutOverdue();
+    next_look = SteadyAfter(clock_.SteadyNow(), period);
+  }
+}
+
+MHD_Result MicroHttpServer::Wait(MHD_Connection* connection, Exchange& exchange) {
+  MutexLock lock(reaper_mutex_);
+  if (stopping_) return MHD_NO;
+  MHD_suspend_connection(connection);
+  // Who has waited once is not sent back to the end.
+  if (std::exchange(exchange.waited, true)) {
+    waiting_.push_front(connection);
+  } else {
+    waiting_.push_back(connection);
+  }
+  reaper_wake_.notify_one();
+  return MHD_YES;
+}
+
+void MicroHttpServer::ResumeWaiting(bool all) {
+  MutexLock lock(reaper_mutex_);
+  stopping_ = stopping_ || all;
+  // One at a time and thread: what is resumed takes its room only when its thread comes to it.
+  for (unsigned i = 0; !waiting_.empty() && (all || i < options_.threads); ++i) {
+    if (!all && !table_.MakeRoomForStream()) return;
+    MHD_resume_connection(waiting_.front());
+    waiting_.pop_front();
   }
 }
 
@@ -228,12 +278,7 @@ HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_vi
 MHD_Result MicroHttpServer::Queue(MHD_Connection* connection, HttpResponse response,
                                   Exchange& exchange) {
   const ConnectionTable::Id id = IdOf(connection);
-  if (response.source != nullptr && !table_.Streaming(id)) {
-    const absl::string_view route = response.route;
-    response = PlainError(503, "too many large answers at once");
-    response.headers.emplace_back("Retry-After", "1");
-    response.route = route;
-  }
+  if (response.source != nullptr && !table_.Streaming(id)) return Wait(connection, exchange);
   exchange.result.route = response.route;
   exchange.result.status = response.status;
   MHD_Response* made = nullptr;

@@ -138,7 +138,7 @@ TEST_F(HttpFloodTest, SlowSendersOfHeadersAndBodiesKeepNobodyOut) {
     Look();
   }
   EXPECT_LE(Self("fleet_collector_http_connections"), 200);
-  EXPECT_GE(Shut("limit"), 2500);
+  EXPECT_GE(Shut("limit"), 1500);
   ExpectBounded("3000 slow senders");
 }
 

@@ -201,6 +201,42 @@ TEST_F(HttpServerTest, ScrapesGoOnDuringAFlood) {
   EXPECT_TRUE(WaitFor([this] { return server_->connections().size() <= 20; }));
 }
 
+constexpr char kGetLong[] = "GET /long HTTP/1.0\r\n\r\n";
+
+TEST_F(HttpServerTest, AnswersBeyondTheLimitWaitForTheirTurn) {
+  Start({.streams = 1, .stall = absl::Hours(1)});
+  RawConnection first(port_);
+  RawConnection second(port_);
+  first.Send(kGetLong);
+  EXPECT_THAT(first.Receive(absl::Seconds(5), 100), StartsWith("HTTP/1.1 200"));
+  second.Send(kGetLong);
+  EXPECT_EQ(second.Receive(absl::Milliseconds(200)), "");
+  EXPECT_EQ(HttpGet(port_, "/a").status, 200) << "other answers do not wait";
+  EXPECT_GT(first.Receive().size(), 99u << 20);
+  EXPECT_GT(second.Receive().size(), 100u << 20);
+}
+
+TEST_F(HttpServerTest, WhoDoesNotReadGivesWayToWhoWaits) {
+  Start({.streams = 1, .stall = absl::Milliseconds(50)});
+  RawConnection stalled(port_);
+  stalled.Send(kGetLong);
+  EXPECT_THAT(stalled.Receive(absl::Seconds(5), 100), StartsWith("HTTP/1.1 200"));
+  EXPECT_EQ(HttpGet(port_, "/long").body.size(), 100 << 20);
+  EXPECT_EQ(server_->connections().shut_for_stall(), 1);
+}
+
+TEST_F(HttpServerTest, StopsWhileSomebodyWaits) {
+  Start({.streams = 1, .stall = absl::Hours(1)});
+  RawConnection first(port_);
+  RawConnection second(port_);
+  first.Send(kGetLong);
+  EXPECT_THAT(first.Receive(absl::Seconds(5), 100), StartsWith("HTTP/1.1 200"));
+  second.Send(kGetLong);
+  EXPECT_EQ(second.Receive(absl::Milliseconds(100)), "");
+  server_.reset();
+  EXPECT_TRUE(second.Closed(absl::Seconds(5)));
+}
+
 TEST_F(HttpServerTest, StopAcceptingRefusesNewClients) {
   Start();
   EXPECT_EQ(HttpGet(port_, "/a").status, 200);
