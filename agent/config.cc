@@ -333,9 +333,11 @@ class Converter {
         loader_.AddProblem("checks.minio.servers", "expected either url or servers");
       }
     }
+    std::set<std::string> names;
     for (int i = 0; i < config.servers_size(); ++i) {
       const std::string field = absl::StrCat("checks.minio.servers[", i, "]");
       const v1::MinioServerConfig& one = config.servers(i);
+      Unique(names, one.name(), field + ".name");
       MinioServer server = ToMinioServer(one, field);
       server.name = one.name();
       if (server.url.empty()) loader_.AddProblem(field, "expected a url");
@@ -347,11 +349,69 @@ class Converter {
   ConfigLoader& loader_;
 };
 
+/// Two limits of one thing. A crit that is reached before its warn makes the warn silent for ever:
+/// surely a slip.
+struct LimitPair {
+  const char* field;  // the one that must not be below, as agent.yaml names it
+  const char* other;
+  double value;
+  double least;
+};
+
+void CheckOrder(const CheckOptions& checks, ConfigLoader& loader) {
+  const auto seconds = [](absl::Duration span) { return absl::ToDoubleSeconds(span); };
+  const DiskOptions& disk = checks.disk;
+  const MemoryOptions& memory = checks.memory;
+  const PostgresOptions& pg = checks.postgres;
+  const LimitPair pairs[] = {
+      {"checks.clock.offset_crit", "offset_warn", checks.clock.offset_crit_seconds,
+       checks.clock.offset_warn_seconds},
+      {"checks.disk.crit", "warn", disk.crit_ratio, disk.warn_ratio},
+      {"checks.disk.inodes_crit", "inodes_warn", disk.inodes_crit_ratio, disk.inodes_warn_ratio},
+      {"checks.disk.full_within_warn", "full_within_crit", seconds(disk.full_within_warn),
+       seconds(disk.full_within_crit)},
+      {"checks.kernel.files_crit", "files_warn", checks.kernel.files_crit_ratio,
+       checks.kernel.files_warn_ratio},
+      {"checks.load.crit_per_cpu", "warn_per_cpu", checks.load.crit_per_cpu,
+       checks.load.warn_per_cpu},
+      {"checks.memory.available_warn", "available_crit", memory.available_warn_ratio,
+       memory.available_crit_ratio},
+      {"checks.memory.pressure_crit", "pressure_warn", memory.pressure_crit_ratio,
+       memory.pressure_warn_ratio},
+      {"checks.minio.capacity_crit", "capacity_warn", checks.minio.capacity_crit_ratio,
+       checks.minio.capacity_warn_ratio},
+      {"checks.network.conntrack_crit", "conntrack_warn", checks.network.conntrack_crit_ratio,
+       checks.network.conntrack_warn_ratio},
+      {"checks.postgres.connections_crit", "connections_warn", pg.connections_crit_ratio,
+       pg.connections_warn_ratio},
+      {"checks.postgres.replay_lag_crit", "replay_lag_warn", seconds(pg.replay_lag_crit),
+       seconds(pg.replay_lag_warn)},
+      {"checks.postgres.lock_wait_crit", "lock_wait_warn", seconds(pg.lock_wait_crit),
+       seconds(pg.lock_wait_warn)},
+      {"checks.postgres.slot_retained_crit", "slot_retained_warn",
+       static_cast<double>(pg.slot_retained_crit_bytes),
+       static_cast<double>(pg.slot_retained_warn_bytes)},
+      {"checks.redis.memory_crit", "memory_warn", checks.redis.memory_crit_ratio,
+       checks.redis.memory_warn_ratio},
+      {"checks.redis.clients_crit", "clients_warn", checks.redis.clients_crit_ratio,
+       checks.redis.clients_warn_ratio},
+      {"checks.sidekiq.latency_crit", "latency_warn", seconds(checks.sidekiq.latency_crit),
+       seconds(checks.sidekiq.latency_warn)},
+      {"checks.tinc.loss_crit", "loss_warn", checks.tinc.loss_crit_ratio,
+       checks.tinc.loss_warn_ratio},
+  };
+  for (const LimitPair& pair : pairs) {
+    if (pair.value >= pair.least) continue;
+    loader.AddProblem(pair.field, absl::StrCat("expected no less than ", pair.other));
+  }
+}
+
 }  // namespace
 
 AgentSettings ToSettings(const v1::AgentConfig& config, ConfigLoader& loader) {
   AgentSettings settings;
   Converter(settings, loader).Convert(config);
+  CheckOrder(settings.checks, loader);
   return settings;
 }
 

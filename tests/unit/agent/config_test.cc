@@ -81,8 +81,10 @@ checks:
   redis:
     servers: [{name: a, address: "h:1"}, {name: a, address: nonsense, password_file: /none}]
   tinc: {peers: [x, x]}
-  minio: {flavour: gcs}
+  minio: {flavour: gcs, servers: [{name: m, url: "http://a"}, {name: m, url: "http://b"}]}
   postgres: {servers: [{name: p}]}
+  disk: {warn: 90%, crit: 80%, full_within_warn: 1h}
+  memory: {available_warn: 2%}
 )",
        problems);
   for (const char* expected :
@@ -93,7 +95,11 @@ checks:
         "checks.redis.servers[1].password_file: open /none",
         "agent.yaml:8: checks.tinc.peers[1]: \"x\" stands in this list twice",
         "agent.yaml:9: checks.minio.flavour: expected minio or s3",
-        "agent.yaml:10: checks.postgres.servers[0]: expected a dsn"}) {
+        "agent.yaml:9: checks.minio.servers[1].name: \"m\" stands in this list twice",
+        "agent.yaml:10: checks.postgres.servers[0]: expected a dsn",
+        "agent.yaml:11: checks.disk.crit: expected no less than warn",
+        "agent.yaml:11: checks.disk.full_within_warn: expected no less than full_within_crit",
+        "agent.yaml:12: checks.memory.available_warn: expected no less than available_crit"}) {
     EXPECT_THAT(problems, HasSubstr(expected));
   }
 }

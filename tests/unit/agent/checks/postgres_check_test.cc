@@ -1,3 +1,5 @@
+#include <cstdlib>
+
 #include "agent/checks/checks.h"
 #include "tests/support/check_runner.h"
 #include "tests/support/matchers.h"
@@ -46,6 +48,16 @@ TEST(PostgresCheckTest, AnUnreadablePasswordFileIsNamed) {
       {.name = "main", .dsn = "host=/nonexistent", .password_file = "/nonexistent/password"}};
   EXPECT_THAT(runner.Run(MakePostgresCheck).items(),
               ElementsAre(HasSubstr("main unknown:blind password_file /nonexistent/password")));
+}
+
+TEST(PostgresCheckTest, APasswordFileWithoutAPathIsACredential) {
+  ::setenv("CREDENTIALS_DIRECTORY", "/nonexistent/credentials", 1);
+  CheckRunner runner(HostFs("/"));
+  runner.options().postgres.servers = {
+      {.name = "main", .dsn = "host=/nonexistent", .password_file = "pg-password"}};
+  EXPECT_THAT(runner.Run(MakePostgresCheck).items(),
+              ElementsAre(HasSubstr("open /nonexistent/credentials/pg-password")));
+  ::unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 }  // namespace
