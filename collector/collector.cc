@@ -8,11 +8,13 @@
 #include "collector/events.h"
 #include "collector/fleet_service.h"
 #include "collector/grpc_server.h"
+#include "collector/history_service.h"
 #include "collector/http/http_server.h"
 #include "collector/http/routes.h"
 #include "collector/identity.h"
 #include "collector/ingest.h"
 #include "collector/ingest_service.h"
+#include "collector/keep.h"
 #include "collector/self_metrics.h"
 #include "collector/server_tls.h"
 #include "collector/trust.h"
@@ -48,12 +50,14 @@ class RunningCollector final : public Collector {
       : options_(std::move(options)),
         clock_(clock),
         state_(clock, ToStateOptions(options_)),
-        hub_(state_, metrics_),
+        hub_(state_, metrics_, clock),
         routes_(state_, metrics_, AccessKeys(options_.keys)) {}
 
   ~RunningCollector() override {
     Stop(absl::ZeroDuration());
     metrics_.ClearSources();
+    state_.SetNoteSource(nullptr);
+    state_.SetStatusObserver(nullptr);
   }
 
   absl::Status Listen();
@@ -78,6 +82,7 @@ class RunningCollector final : public Collector {
 
  private:
   absl::Status OpenTrust();
+  absl::Status OpenKeep();
   absl::Status ListenGrpc();
   absl::Status ListenHttp();
   std::string DataPath(absl::string_view name) const;
@@ -87,9 +92,10 @@ class RunningCollector final : public Collector {
   Clock& clock_;
   SelfMetrics metrics_;
   FleetState state_;
+  std::unique_ptr<EventLog> events_;
+  std::unique_ptr<Keep> keep_;  // null: nothing is kept
   IngestHub hub_;
   Routes routes_;
-  std::unique_ptr<EventLog> events_;
   std::unique_ptr<TrustStore> trust_store_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
   Newcomers newcomers_;
@@ -99,6 +105,7 @@ class RunningCollector final : public Collector {
   std::unique_ptr<IngestService> ingest_;
   std::unique_ptr<FleetService> fleet_;
   std::unique_ptr<TrustService> trust_service_;
+  std::unique_ptr<HistoryService> history_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<GrpcServer> grpc_;
@@ -172,11 +179,24 @@ absl::Status RunningCollector::OpenTrust() {
   return absl::OkStatus();
 }
 
+/// Everything of the hosts that outlives a restart; without a data_dir there is nothing of it.
+absl::Status RunningCollector::OpenKeep() {
+  if (options_.data_dir.empty()) return absl::OkStatus();
+  FLEET_ASSIGN_OR_RETURN(keep_, Keep::Open(options_, state_, *events_, clock_));
+  hub_.SetParts({&keep_->journal(), &keep_->feed()});
+  metrics_.AddSource([this](SelfMetrics& metrics) { keep_->SetMetrics(metrics); });
+  state_.SetNoteSource([this](std::vector<std::string>& notes) { keep_->AddNotes(notes); });
+  return absl::OkStatus();
+}
+
 absl::Status RunningCollector::ListenGrpc() {
   ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
                                           [this] { return acceptor_->Notes(); });
   trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
+  history_ = std::make_unique<HistoryService>(
+      HistoryService::Parts{state_, keep_ == nullptr ? nullptr : &keep_->journal(), events_.get()},
+      clock_, *gate_);
   metrics_.AddSource([this](SelfMetrics& metrics) {
     metrics.Set(self::kConnections, {}, static_cast<double>(acceptor_->open()));
     metrics.Set(self::kConnectionsTaken, {}, static_cast<double>(acceptor_->accepted()));
@@ -189,7 +209,7 @@ absl::Status RunningCollector::ListenGrpc() {
   });
   FLEET_ASSIGN_OR_RETURN(grpc_,
                          GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
-                                           {ingest_.get(), fleet_.get(), trust_service_.get()}));
+                                           {ingest_.get(), fleet_.get(), trust_service_.get(), history_.get()}));
   return absl::OkStatus();
 }
 
@@ -198,6 +218,7 @@ absl::Status RunningCollector::Listen() {
   metrics_.AddSource(SetProcessMetrics);
   metrics_.AddSource([this](SelfMetrics&) { hub_.SetMetrics(); });
   FLEET_RETURN_IF_ERROR(OpenTrust());
+  FLEET_RETURN_IF_ERROR(OpenKeep());
   FLEET_RETURN_IF_ERROR(ListenHttp());
   FLEET_RETURN_IF_ERROR(ListenGrpc());
   routes_.set_ready(true);

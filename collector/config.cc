@@ -176,6 +176,31 @@ void ReadLimits(const v1::LimitsConfig& limits, CollectorOptions& options, Confi
   }
 }
 
+void ReadJournal(const v1::CollectorConfig& config, CollectorOptions& options,
+                 ConfigLoader& loader) {
+  const v1::JournalConfig& journal = config.journal();
+  if (config.has_journal() && config.data_dir().empty()) {
+    loader.AddProblem("journal", "expected data_dir as well: that is where it is kept");
+  }
+  if (journal.has_max_age()) {
+    options.journal.max_age = absl::Seconds(journal.max_age());
+    if (!(journal.max_age() >= 3600)) loader.AddProblem("journal.max_age", "expected at least 1h");
+  }
+  if (journal.has_max_bytes()) {
+    if (journal.max_bytes() < (64 << 20)) {
+      loader.AddProblem("journal.max_bytes", "expected at least 64MiB");
+    } else {
+      options.journal.max_bytes = static_cast<uint64_t>(journal.max_bytes());
+    }
+  }
+  if (journal.has_group_interval()) {
+    options.journal.group_interval = absl::Seconds(journal.group_interval());
+    if (!(journal.group_interval() >= 0.01 && journal.group_interval() <= 10)) {
+      loader.AddProblem("journal.group_interval", "expected 10ms to 10s");
+    }
+  }
+}
+
 }  // namespace
 
 bool IsParent(absl::string_view text) {
@@ -212,6 +237,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   ReadHosts(config, options, loader);
   ReadLimits(config.limits(), options, loader);
   options.remote_write = ReadRemoteWrite(config, loader);
+  ReadJournal(config, options, loader);
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "collector/remote_write/options.h"
 #include "common/address.h"
 #include "common/config_loader.h"
@@ -53,6 +54,13 @@ struct ConnectionOptions {
   double handshakes_burst = 250;
 };
 
+/// How much of the reports is kept, and how fast it is written.
+struct JournalLimits {
+  absl::Duration max_age = absl::Hours(24 * 30);
+  uint64_t max_bytes = uint64_t{4} << 30;
+  absl::Duration group_interval = absl::Milliseconds(200);
+};
+
 /// What one start of the collector works with.
 struct CollectorOptions {
   Address grpc{"127.0.0.1", 10235};
@@ -69,6 +77,7 @@ struct CollectorOptions {
   double reports_per_second_max = 100;  // per host
   size_t http_connections_max = 200;
   std::vector<ReceiverOptions> remote_write;
+  JournalLimits journal;
 };
 
 /// Reads collector.yaml (`path`; empty: none) and the files it names, with `overrides` on top.

@@ -44,15 +44,63 @@ absl::Time SentAt(const v1::Records& records) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }
 
+constexpr absl::Duration kAgeMax = absl::Hours(24 * 3650);
+constexpr absl::Duration kSameClock = absl::Seconds(1);
+
+/// What leads from the host's clock to ours, by the best that is known of a segment that starts
+/// here: its age by a clock that nobody sets, else the clock that the agent has now.
+absl::Duration OffsetOf(const v1::Records& records, absl::Time created, absl::Time now) {
+  absl::Duration offset;
+  const absl::Duration age = absl::Seconds(records.segment_age_seconds());
+  if (records.has_segment_age_seconds() && age >= absl::ZeroDuration() && age < kAgeMax) {
+    offset = now - age - created;
+  } else if (const absl::Time sent = SentAt(records); sent != absl::InfinitePast()) {
+    offset = now - sent;
+  }
+  offset = absl::Trunc(offset, absl::Microseconds(1));
+  if (absl::AbsDuration(offset) < kSameClock) offset = absl::ZeroDuration();
+  // Nothing was created later than now.
+  return std::min(offset, absl::Trunc(now - created, absl::Microseconds(1)));
+}
+
 }  // namespace
 
 // ---- one stream -----------------------------------------------------------------------------
 
-IngestStream::IngestStream(IngestHub& hub, uint64_t id, std::string host, v1::Hello::Lane lane)
+/// What the journal says to a stream, in the words of the wire. Outlives the stream.
+class IngestStream::Link final : public JournalClient {
+ public:
+  Link(std::shared_ptr<IngestClient> client, bool live, SelfCounter acks)
+      : client_(std::move(client)), live_(live), acks_(acks) {}
+
+  void Safe(const SegmentId& id, uint64_t next_index) override {
+    v1::Ack ack;
+    ack.set_epoch(id.epoch);
+    ack.set_segment(id.number);
+    ack.set_next_index(next_index);
+    acks_.Add();
+    client_->Ack(ack);
+  }
+  void Room() override {
+    if (!live_) return client_->Resume();
+    client_->Close(absl::UnavailableError(
+        "the collector's disk takes reports again: what was not acknowledged must come again"));
+  }
+
+ private:
+  const std::shared_ptr<IngestClient> client_;
+  const bool live_;
+  const SelfCounter acks_;
+};
+
+IngestStream::IngestStream(IngestHub& hub, uint64_t id, std::string host, v1::Hello::Lane lane,
+                           std::shared_ptr<IngestClient> client)
     : hub_(hub),
       id_(id),
       host_(std::move(host)),
       lane_(lane),
+      link_(std::make_shared<Link>(std::move(client), lane == v1::Hello::LANE_LIVE,
+                                   hub.metrics_.Counter(self::kAcks, {{"lane", LaneName(lane)}}))),
       decoder_(&hub.state_.layouts()),
       reports_(hub.metrics_.Counter(self::kReports, {{"lane", LaneName(lane)}})),
       samples_(hub.metrics_.Counter(self::kSamples, {{"lane", LaneName(lane)}})),
@@ -66,6 +114,8 @@ absl::Status IngestStream::Expect(const v1::Records& records) {
     decoder_ = SegmentDecoder(&hub_.state_.layouts());
     segment_ = segment;
     any_ = true;
+    Journal* journal = hub_.parts_.journal;
+    known_ = journal == nullptr ? 0 : journal->Accepted(host_, segment);
   }
   if (records.first_index() != decoder_.next_index()) {
     return absl::InvalidArgumentError(absl::StrCat("segment ", segment.number,
@@ -75,72 +125,177 @@ absl::Status IngestStream::Expect(const v1::Records& records) {
   return absl::OkStatus();
 }
 
+/// Backlog is history, not state; what changed in it did so at its own time.
+void IngestStream::NoteHistory(const v1::Records& records, const DecodedReport& report) {
+  if (hub_.parts_.events == nullptr) return;
+  if (records.first_index() == 0 && report.index == 0) {
+    offset_ = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
+  }
+  std::shared_ptr<const ReportStatus>& before = memory_[std::string(report.check)];
+  if (before == report.status) return;
+  if (report.index >= known_) {
+    hub_.parts_.events->StatusChanged(host_, report.check, before.get(), *report.status,
+                                      report.start + report.duration + offset_);
+  }
+  before = report.status;
+}
+
 absl::Status IngestStream::Receive(const v1::Records& records, const DecodedReport& report) {
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
-  if (lane_ != v1::Hello::LANE_LIVE) return absl::OkStatus();
+  if (!live()) {
+    NoteHistory(records, report);
+    return absl::OkStatus();
+  }
+  if (report.index < known_) return absl::OkStatus();  // a repeat is not news
   const absl::Status applied =
       hub_.state_.Apply(host_, report, SentAt(records), records.spool_reports());
   // Beyond a limit a report is safe but not served; the state counts and says so.
   return absl::IsResourceExhausted(applied) ? absl::OkStatus() : applied;
 }
 
-absl::Status IngestStream::Take(const v1::Records& records, const Ack& ack) {
-  bytes_.Add(static_cast<double>(records.data().size()));
-  absl::Status status = Expect(records);
-  if (status.ok()) {
-    status = decoder_.Feed(records.data(), [this, &records](const DecodedReport& report) {
-      return Receive(records, report);
-    });
+absl::Status IngestStream::Decode(const v1::Records& records) {
+  FLEET_RETURN_IF_ERROR(Expect(records));
+  // The end of a segment may be said when all its records are sent.
+  if (records.data().empty() && records.last()) return absl::OkStatus();
+  FLEET_RETURN_IF_ERROR(
+      decoder_.Feed(records.data(), [this, &records](const DecodedReport& report) {
+        // Known with the header alone, and nothing of another segment may be taken.
+        if (report.segment != segment_) {
+          return absl::InvalidArgumentError("the segment's header is another segment's");
+        }
+        return Receive(records, report);
+      }));
+  if (decoder_.id() != segment_) {
+    return absl::InvalidArgumentError("the segment's header is another segment's");
   }
-  if (status.ok() && decoder_.started() && decoder_.id() != segment_) {
-    status = absl::InvalidArgumentError("the segment's header is another segment's");
+  return absl::OkStatus();
+}
+
+absl::Status IngestStream::Keep(const v1::Records& records) {
+  const uint64_t next = decoder_.next_index();
+  Journal* journal = hub_.parts_.journal;
+  if (journal == nullptr) {
+    link_->Safe(segment_, next);
+    return absl::OkStatus();
   }
+  if (unkept_ || next == 0) return absl::OkStatus();
+  Journal::Records kept;
+  kept.host = host_;
+  kept.id = segment_;
+  kept.backlog = !live();
+  kept.first_index = records.first_index();
+  kept.count = next - records.first_index();
+  kept.data = records.data();
+  kept.last = records.last();
+  if (records.first_index() == 0) {
+    kept.offset = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
+    kept.created = decoder_.created() + kept.offset;
+  }
+  FLEET_ASSIGN_OR_RETURN(const Journal::Taken taken, journal->Append(kept, link_));
+  if (taken.outcome == Journal::Outcome::kSafe) link_->Safe(segment_, taken.next_index);
+  if (taken.outcome == Journal::Outcome::kNoRoom) {
+    // Live values go on; what is not kept is not acknowledged, and the agent keeps it.
+    unkept_ = true;
+    hub_.metrics_.Count(self::kUnkept, {});
+    journal->WhenRoom(link_, host_, records.data().size(), false);
+  }
+  return absl::OkStatus();
+}
+
+void IngestStream::NoteDrops(const v1::Records& records) {
+  const uint64_t dropped = records.spool_dropped_reports();
+  if (dropped > dropped_ && hub_.parts_.events != nullptr && live()) {
+    hub_.parts_.events->SpoolDropped(host_, dropped - dropped_);
+  }
+  dropped_ = dropped;
+}
+
+absl::StatusOr<IngestStream::Next> IngestStream::Take(const v1::Records& records) {
+  Journal* journal = hub_.parts_.journal;
+  const size_t size = records.data().size();
+  if (!live() && journal != nullptr && !journal->HasRoom(host_, size, true)) {
+    journal->WhenRoom(link_, host_, size, true);
+    return Next::kWait;
+  }
+  bytes_.Add(static_cast<double>(size));
+  absl::Status status = Decode(records);
   if (!status.ok()) {
     hub_.CountRejected("records");
     return absl::InvalidArgumentError(absl::StrCat("bad records: ", status.message()));
   }
-  v1::Ack done;
-  done.set_epoch(segment_.epoch);
-  done.set_segment(segment_.number);
-  done.set_next_index(decoder_.next_index());
-  ack(done);
-  return absl::OkStatus();
+  NoteDrops(records);
+  status = Keep(records);
+  if (!status.ok()) {
+    hub_.CountRejected("sequence");
+    return status;
+  }
+  return Next::kRead;
 }
 
 // ---- all streams ----------------------------------------------------------------------------
 
-IngestHub::IngestHub(FleetState& state, SelfMetrics& metrics) : state_(state), metrics_(metrics) {
+IngestHub::IngestHub(FleetState& state, SelfMetrics& metrics, Clock& clock, const Parts& parts)
+    : state_(state), metrics_(metrics), clock_(clock), parts_(parts) {
   for (const char* lane : {"live", "backlog"}) metrics_.Set(self::kStreams, {{"lane", lane}}, 0);
 }
 
-absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(const v1::Hello& hello,
-                                                              const std::string& certificate_name,
-                                                              const std::string& address,
-                                                              Close close) {
+/// Tells the journal what the agent still has, and the agent what of it is safe.
+void IngestHub::Announce(const v1::Hello& hello, IngestStream& stream) {
+  if (parts_.journal == nullptr) return;
+  std::vector<AnnouncedSegment> spool;
+  spool.reserve(static_cast<size_t>(hello.spool_size()));
+  for (const v1::SpoolSegment& segment : hello.spool()) {
+    spool.push_back({{segment.epoch(), segment.segment()}, segment.reports()});
+  }
+  for (const AnnouncedSegment& safe :
+       parts_.journal->Announce(stream.host_, hello.epoch(), spool)) {
+    v1::Ack& ack = stream.safe_.emplace_back();
+    ack.set_epoch(safe.id.epoch);
+    ack.set_segment(safe.id.number);
+    ack.set_next_index(safe.reports);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(
+    const v1::Hello& hello, const std::string& certificate_name, const std::string& address,
+    std::shared_ptr<IngestClient> client) {
   FLEET_ASSIGN_OR_RETURN(const std::string host, NameOf(hello, certificate_name));
-  MutexLock lock(mutex_);
-  if (draining_) return absl::UnavailableError("the collector is stopping");
-  uint64_t connection = 0;
-  if (hello.lane() == v1::Hello::LANE_LIVE) {
-    FLEET_ASSIGN_OR_RETURN(connection,
-                           state_.Connect(host,
-                                          {.agent_version = OneLine(hello.agent_version(), 64),
-                                           .interval = IntervalOf(hello)},
-                                          address));
-    // The newer wins: the older is most likely a path that died without saying so.
-    const auto older = live_.find(host);
-    if (older != live_.end()) {
-      streams_.at(older->second)
-          .close(
-              absl::AbortedError(absl::StrCat("a newer stream of ", host, " came from ", address)));
-      metrics_.Count(self::kRejected, {{"reason", "superseded"}});
+  const bool live = hello.lane() == v1::Hello::LANE_LIVE;
+  std::unique_ptr<IngestStream> stream;
+  {
+    MutexLock lock(mutex_);
+    if (draining_) return absl::UnavailableError("the collector is stopping");
+    uint64_t connection = 0;
+    StatusMemory before;
+    if (live) {
+      if (parts_.events != nullptr) before = state_.Statuses(host);
+      FLEET_ASSIGN_OR_RETURN(connection,
+                             state_.Connect(host,
+                                            {.agent_version = OneLine(hello.agent_version(), 64),
+                                             .interval = IntervalOf(hello)},
+                                            address));
+      // The newer wins: the older is most likely a path that died without saying so.
+      const auto older = live_.find(host);
+      if (older != live_.end()) {
+        streams_.at(older->second)
+            .client->Close(absl::AbortedError(
+                absl::StrCat("a newer stream of ", host, " came from ", address)));
+        metrics_.Count(self::kRejected, {{"reason", "superseded"}});
+      }
+    }
+    const uint64_t id = next_id_++;
+    streams_.emplace(id, Entry{host, hello.lane(), connection, client});
+    stream.reset(new IngestStream(*this, id, host, hello.lane(), std::move(client)));
+    if (live) {
+      live_[host] = id;
+      if (parts_.events != nullptr) before_[host] = std::move(before);
+    } else if (const auto known = before_.find(host); known != before_.end()) {
+      stream->memory_ = known->second;
     }
   }
-  const uint64_t id = next_id_++;
-  if (hello.lane() == v1::Hello::LANE_LIVE) live_[host] = id;
-  streams_.emplace(id, Entry{host, hello.lane(), connection, std::move(close)});
-  return std::unique_ptr<IngestStream>(new IngestStream(*this, id, host, hello.lane()));
+  Announce(hello, *stream);
+  return stream;
 }
 
 void IngestHub::Ended(uint64_t id) {
@@ -150,7 +305,10 @@ void IngestHub::Ended(uint64_t id) {
   if (entry.lane == v1::Hello::LANE_LIVE) {
     state_.Disconnect(entry.host, entry.connection);
     const auto live = live_.find(entry.host);
-    if (live != live_.end() && live->second == id) live_.erase(live);
+    if (live != live_.end() && live->second == id) {
+      live_.erase(live);
+      before_.erase(entry.host);
+    }
   }
   streams_.erase(found);
 }
@@ -159,7 +317,7 @@ void IngestHub::Drain() {
   MutexLock lock(mutex_);
   draining_ = true;
   for (auto& [id, entry] : streams_) {
-    entry.close(absl::UnavailableError("the collector is stopping"));
+    entry.client->Close(absl::UnavailableError("the collector is stopping"));
   }
 }
 

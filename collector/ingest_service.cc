@@ -22,13 +22,33 @@ constexpr size_t kAcksMax = 256;
 
 }  // namespace
 
+/// The call as hub and journal hold it: it outlives the reactor, and then goes nowhere. Its lock
+/// comes after the hub's and before the reactor's.
+class IngestService::Link final : public IngestClient {
+ public:
+  explicit Link(Reactor& reactor) : reactor_(&reactor) {}
+
+  void Ack(const v1::Ack& ack) override;
+  void Resume() override;
+  void Close(const absl::Status& reason) override;
+  /// Returns when no call is under way and none will come.
+  void Detach() {
+    MutexLock lock(mutex_);
+    reactor_ = nullptr;
+  }
+
+ private:
+  Mutex mutex_;
+  Reactor* reactor_ ABSL_GUARDED_BY(mutex_);
+};
+
 /// One call. gRPC calls reads and writes back on threads of its choice, at the same time; `mutex_`
 /// guards what both and a close from outside touch. The stream is used by reads alone.
 class IngestService::Reactor final
     : public grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage> {
  public:
   Reactor(IngestService& service, grpc::CallbackServerContext* context)
-      : service_(service), context_(context) {
+      : service_(service), context_(context), link_(std::make_shared<Link>(*this)) {
     identity_ = service.gate_.Identify(PeerOf(*context));
     if (!identity_.ok()) {
       End(identity_.status());
@@ -49,10 +69,33 @@ class IngestService::Reactor final
     } else if (!received_.has_records()) {
       status = absl::InvalidArgumentError("expected records after the hello");
     } else {
-      status = stream_->Take(received_.records(), [this](const v1::Ack& ack) { SendAck(ack); });
+      return TakeRecords();
     }
     if (!status.ok()) return End(status);
     StartRead(&received_);
+  }
+
+  /// There is room for the records that had to wait. Not on the caller's thread: it is the
+  /// journal's.
+  void Resume() {
+    users_.fetch_add(1);
+    service_.TakeLater(this);
+  }
+
+  /// Takes what was received and reads on; or leaves the next message unread until there is room.
+  void TakeRecords() {
+    MutexLock stream_lock(stream_mutex_);
+    if (stream_ == nullptr) return;  // the call ended meanwhile
+    const absl::StatusOr<IngestStream::Next> next = stream_->Take(received_.records());
+    if (!next.ok()) return End(next.status());
+    MutexLock lock(mutex_);
+    // Nothing may be started after the end, which may come from outside.
+    if (*next == IngestStream::Next::kRead && !finished_) StartRead(&received_);
+  }
+
+  /// The last of the call, its timer and those who take later deletes.
+  void Release() {
+    if (users_.fetch_sub(1) == 1) delete this;
   }
 
   void OnWriteDone(bool ok) override {
@@ -69,12 +112,44 @@ class IngestService::Reactor final
   void OnCancel() override { End(absl::CancelledError("the agent is gone")); }
 
   void OnDone() override {
+    link_->Detach();
     // The timer's callback uses this object: it runs once in any case, and the last of both
     // deletes.
     if (timer_set_) hello_timer_.Cancel();
     ticket_.reset();
-    stream_.reset();  // leaves the hub before anything of this object goes
+    {
+      MutexLock lock(stream_mutex_);
+      stream_.reset();  // leaves the hub before anything of this object goes
+    }
     Release();
+  }
+
+  /// Adds an ack to what waits to be written.
+  void SendAck(const v1::Ack& ack) {
+    MutexLock lock(mutex_);
+    if (ending_ || finished_) return;
+    if (!waiting_.empty() && waiting_.back().has_ack() &&
+        waiting_.back().ack().epoch() == ack.epoch() &&
+        waiting_.back().ack().segment() == ack.segment()) {
+      *waiting_.back().mutable_ack() = ack;
+    } else {
+      waiting_.emplace_back();
+      *waiting_.back().mutable_ack() = ack;
+    }
+    if (waiting_.size() > kAcksMax) {
+      ending_ = true;
+      end_ = absl::ResourceExhaustedError("the agent reads no acks");
+    }
+    Continue();
+  }
+
+  /// Ends the call with `status`; the first reason counts.
+  void End(const absl::Status& status) {
+    MutexLock lock(mutex_);
+    if (ending_) return;
+    ending_ = true;
+    end_ = status;
+    Continue();
   }
 
  private:
@@ -90,8 +165,7 @@ class IngestService::Reactor final
                              [this](const absl::Status& status) { End(status); });
     if (!ticket.ok()) return ticket.status();
     ticket_ = *std::move(ticket);
-    auto stream = service_.hub_.Open(hello, identity_->name, address,
-                                     [this](const absl::Status& status) { End(status); });
+    auto stream = service_.hub_.Open(hello, identity_->name, address, link_);
     if (!stream.ok()) {
       const bool wrong_host = absl::IsPermissionDenied(stream.status());
       service_.gate_.refusals().Note({wrong_host ? "wrong_host" : "hello",
@@ -109,6 +183,7 @@ class IngestService::Reactor final
     v1::CollectorMessage message;
     message.mutable_welcome()->set_host(host_);
     message.mutable_welcome()->set_collector_version(std::string(Version()));
+    for (const v1::Ack& ack : stream_->safe()) *message.mutable_welcome()->add_safe() = ack;
     waiting_.push_back(std::move(message));
     Continue();
     return absl::OkStatus();
@@ -120,32 +195,6 @@ class IngestService::Reactor final
       End(absl::DeadlineExceededError("no hello came"));
     }
     Release();
-  }
-
-  void SendAck(const v1::Ack& ack) {
-    MutexLock lock(mutex_);
-    if (!waiting_.empty() && waiting_.back().has_ack() &&
-        waiting_.back().ack().epoch() == ack.epoch() &&
-        waiting_.back().ack().segment() == ack.segment()) {
-      *waiting_.back().mutable_ack() = ack;
-    } else {
-      waiting_.emplace_back();
-      *waiting_.back().mutable_ack() = ack;
-    }
-    if (waiting_.size() > kAcksMax && !ending_) {
-      ending_ = true;
-      end_ = absl::ResourceExhaustedError("the agent reads no acks");
-    }
-    Continue();
-  }
-
-  /// Ends the call with `status`; the first reason counts.
-  void End(const absl::Status& status) {
-    MutexLock lock(mutex_);
-    if (ending_) return;
-    ending_ = true;
-    end_ = status;
-    Continue();
   }
 
   /// Starts what can be started: one write at a time, the end after the write under way and, when
@@ -176,14 +225,11 @@ class IngestService::Reactor final
     }
   }
 
-  /// The last of the call and its timer deletes.
-  void Release() {
-    if (users_.fetch_sub(1) == 1) delete this;
-  }
-
   IngestService& service_;
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<Identity> identity_;
+  const std::shared_ptr<Link> link_;
+  Mutex stream_mutex_;  // against taking later; taken before all others
   std::unique_ptr<IngestStream> stream_;
   std::unique_ptr<Gate::Ticket> ticket_;
   v1::AgentMessage received_;
@@ -200,6 +246,49 @@ class IngestService::Reactor final
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };
+
+IngestService::IngestService(IngestHub& hub, SelfMetrics& metrics, Gate& gate)
+    : hub_(hub),
+      metrics_(metrics),
+      gate_(gate),
+      taker_([this](const std::stop_token& stop) { TakeLoop(stop); }) {}
+
+IngestService::~IngestService() = default;
+
+void IngestService::TakeLater(Reactor* reactor) {
+  MutexLock lock(mutex_);
+  later_.push_back(reactor);
+  wake_.notify_one();
+}
+
+/// Everything that had to wait for the disk, in order: the disk is slower than one thread.
+void IngestService::TakeLoop(const std::stop_token& stop) {
+  while (true) {
+    Reactor* reactor = nullptr;
+    {
+      MutexLock lock(mutex_);
+      wake_.wait(mutex_, stop, [this] { return !later_.empty(); });
+      if (later_.empty()) return;
+      reactor = later_.front();
+      later_.pop_front();
+    }
+    reactor->TakeRecords();
+    reactor->Release();
+  }
+}
+
+void IngestService::Link::Ack(const v1::Ack& ack) {
+  MutexLock lock(mutex_);
+  if (reactor_ != nullptr) reactor_->SendAck(ack);
+}
+void IngestService::Link::Resume() {
+  MutexLock lock(mutex_);
+  if (reactor_ != nullptr) reactor_->Resume();
+}
+void IngestService::Link::Close(const absl::Status& reason) {
+  MutexLock lock(mutex_);
+  if (reactor_ != nullptr) reactor_->End(reason);
+}
 
 grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage>* IngestService::Upload(
     grpc::CallbackServerContext* context) {

@@ -40,6 +40,48 @@ inline constexpr MetricDesc kConnectionsShut = {
 inline constexpr MetricDesc kEventsDropped = {
     "fleet_collector_events_dropped_total", MetricType::kCounter,
     "Events that were not kept because the disk did not follow."};
+inline constexpr MetricDesc kAcks = {"fleet_collector_acks_total", MetricType::kCounter,
+                                     "Acknowledgements of reports that are safe, by lane."};
+inline constexpr MetricDesc kUnkept = {
+    "fleet_collector_streams_unkept_total", MetricType::kCounter,
+    "Live streams that went on without acknowledgements because the journal had no room."};
+inline constexpr MetricDesc kJournalBytes = {"fleet_collector_journal_bytes", MetricType::kGauge,
+                                             "Bytes of the journal on disk, by part (hosts, log)."};
+inline constexpr MetricDesc kJournalFiles = {"fleet_collector_journal_files", MetricType::kGauge,
+                                             "Files of the journal on disk, by part (hosts, log)."};
+inline constexpr MetricDesc kJournalCommits = {
+    "fleet_collector_journal_commits_total", MetricType::kCounter,
+    "Groups of reports written to the journal's log and synced."};
+inline constexpr MetricDesc kJournalCommitSeconds = {
+    "fleet_collector_journal_commit_seconds_total", MetricType::kCounter,
+    "Seconds spent in writing and syncing groups."};
+inline constexpr MetricDesc kJournalSyncs = {
+    "fleet_collector_journal_syncs_total", MetricType::kCounter,
+    "Calls of fsync by the journal, on log, segment files and directories."};
+inline constexpr MetricDesc kJournalErrors = {
+    "fleet_collector_journal_write_errors_total", MetricType::kCounter,
+    "Times the disk refused to take what the journal wrote."};
+inline constexpr MetricDesc kJournalWaiting = {"fleet_collector_journal_waiting_entries",
+                                               MetricType::kGauge,
+                                               "Messages of reports that wait for the disk."};
+inline constexpr MetricDesc kJournalWaitingBytes = {
+    "fleet_collector_journal_waiting_bytes", MetricType::kGauge,
+    "Bytes of reports in memory that are not yet in their files."};
+inline constexpr MetricDesc kJournalRepeats = {"fleet_collector_journal_repeated_reports_total",
+                                               MetricType::kCounter,
+                                               "Reports that came again and were ignored."};
+inline constexpr MetricDesc kJournalDropped = {
+    "fleet_collector_journal_dropped_reports_total", MetricType::kCounter,
+    "Reports that left the journal, by reason (age, bytes, lost)."};
+inline constexpr MetricDesc kJournalDamaged = {
+    "fleet_collector_journal_damaged_bytes_total", MetricType::kCounter,
+    "Bytes of the journal found unreadable at the start and cut off or set aside."};
+inline constexpr MetricDesc kJournalFailing = {"fleet_collector_journal_failing",
+                                               MetricType::kGauge,
+                                               "1 while the disk refuses what the journal writes."};
+inline constexpr MetricDesc kEventsSuppressed = {
+    "fleet_collector_events_suppressed_total", MetricType::kCounter,
+    "Events not kept because their host had too many."};
 inline constexpr MetricDesc kHttpRequests = {"fleet_collector_http_requests_total",
                                              MetricType::kCounter,
                                              "HTTP requests answered, by route and status code."};

@@ -127,33 +127,36 @@ void FleetState::Changed() {
   changed_.notify_all();
 }
 
+/// Null when the limit of hosts is reached.
+std::shared_ptr<FleetState::Host> FleetState::FindOrAdd(absl::string_view host_name) {
+  if (std::shared_ptr<Host> host = Find(host_name)) return host;
+  auto facts = std::make_shared<HostFacts>();
+  facts->name = std::string(host_name);
+  AppendLabels({{"instance", host_name}, {"job", options_.job}}, facts->tail);
+  facts->our_tail = facts->tail;
+  facts->tail.append("} ");
+  AppendLabels({{"host", host_name}}, facts->our_tail.append(","));
+  facts->our_tail.append("} ");
+  Shard& shard = ShardOf(host_name);
+  MutexLock lock(shard.mutex);
+  const auto found = shard.hosts.find(host_name);
+  if (found != shard.hosts.end()) return found->second;
+  MutexLock count_lock(mutex_);
+  if (hosts_ >= options_.limits.hosts) return nullptr;
+  ++hosts_;
+  auto host = std::make_shared<Host>(std::move(facts));
+  shard.hosts.emplace(host_name, host);
+  return host;
+}
+
 absl::StatusOr<uint64_t> FleetState::Connect(absl::string_view host_name, const AgentHello& hello,
                                              absl::string_view address) {
-  std::shared_ptr<Host> host = Find(host_name);
+  const std::shared_ptr<Host> host = FindOrAdd(host_name);
   if (host == nullptr) {
-    auto facts = std::make_shared<HostFacts>();
-    facts->name = std::string(host_name);
-    AppendLabels({{"instance", host_name}, {"job", options_.job}}, facts->tail);
-    facts->our_tail = facts->tail;
-    facts->tail.append("} ");
-    AppendLabels({{"host", host_name}}, facts->our_tail.append(","));
-    facts->our_tail.append("} ");
-    Shard& shard = ShardOf(host_name);
-    MutexLock lock(shard.mutex);
-    const auto found = shard.hosts.find(host_name);
-    if (found != shard.hosts.end()) {
-      host = found->second;
-    } else {
-      MutexLock count_lock(mutex_);
-      if (hosts_ >= options_.limits.hosts) {
-        ++hosts_refused_;
-        return absl::ResourceExhaustedError(
-            absl::StrCat("this collector serves at most ", options_.limits.hosts, " hosts"));
-      }
-      ++hosts_;
-      host = std::make_shared<Host>(std::move(facts));
-      shard.hosts.emplace(host_name, host);
-    }
+    MutexLock lock(mutex_);
+    ++hosts_refused_;
+    return absl::ResourceExhaustedError(
+        absl::StrCat("this collector serves at most ", options_.limits.hosts, " hosts"));
   }
   uint64_t id = 0;
   {
@@ -194,6 +197,7 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
   const SteadyTime now = clock_.SteadyNow();
   const absl::Time wall = clock_.Now();
   bool changed = false;
+  std::shared_ptr<const ReportStatus> before;
   {
     MutexLock lock(host->mutex);
     const bool was_up = now - host->last_seen <= FreshFor(host->interval);
@@ -209,12 +213,8 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
       ++host->refused_reports;
       return absl::ResourceExhaustedError("more checks than the limit");
     }
-    if (entry->source != report.layout) {
-      entry->source = report.layout;
-      entry->published = report.layout->size() == 0
-                             ? nullptr
-                             : host->Fit(families_.Publish(report.layout), *entry, options_.limits);
-    }
+    Publish(*host, *entry, report.layout);
+    before = entry->status;
     changed =
         !was_up || entry->status == nullptr ||
         (entry->status != report.status && !segment::SameStatus(*entry->status, *report.status));
@@ -229,7 +229,91 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
     }
   }
   if (changed) Changed();
+  if (observer_ && before != report.status) {
+    observer_(host_name, report.check, before.get(), *report.status);
+  }
   return absl::OkStatus();
+}
+
+void FleetState::Publish(Host& host, CheckEntry& entry,
+                         const std::shared_ptr<const Layout>& layout) {
+  if (entry.source == layout) return;
+  entry.source = layout;
+  entry.published =
+      layout->size() == 0 ? nullptr : host.Fit(families_.Publish(layout), entry, options_.limits);
+}
+
+bool FleetState::Restore(absl::string_view host_name, const std::vector<RestoredCheck>& checks) {
+  if (checks.empty() || Find(host_name) != nullptr) return false;
+  const std::shared_ptr<Host> host = FindOrAdd(host_name);
+  if (host == nullptr) return false;
+  const SteadyTime now = clock_.SteadyNow();
+  const absl::Time wall = clock_.Now();
+  // Wall time may have been set since; nothing is younger than now.
+  const auto steady = [&](absl::Time when) {
+    return SteadyAfter(now, -std::max(wall - when, absl::ZeroDuration()));
+  };
+  {
+    MutexLock lock(host->mutex);
+    if (!host->checks.empty()) return false;  // its agent was faster
+    absl::Time seen = absl::InfinitePast();
+    absl::Duration interval = absl::Hours(24);
+    for (const RestoredCheck& check : checks) {
+      seen = std::max(seen, std::min(check.seen, wall));
+      interval = std::min(interval, check.interval);
+      CheckEntry* entry = host->FindOrAdd(check.name, options_.limits.checks_per_host);
+      if (entry == nullptr) break;
+      entry->status = check.status;
+      Publish(*host, *entry, check.layout);
+      entry->block = check.block;
+      entry->received = steady(check.seen);
+      entry->interval = check.interval;
+      entry->duration = check.duration;
+      if (check.last_success != absl::InfinitePast()) {
+        entry->last_success = check.last_success;
+        entry->last_success_steady = steady(check.last_success);
+      }
+    }
+    if (host->connections.empty()) {
+      host->interval = interval;
+      host->Hear(steady(seen), seen);
+    }
+  }
+  Changed();
+  return true;
+}
+
+StatusMemory FleetState::Statuses(absl::string_view host_name) const {
+  StatusMemory statuses;
+  const std::shared_ptr<Host> host = Find(host_name);
+  if (host == nullptr) return statuses;
+  MutexLock lock(host->mutex);
+  for (const CheckEntry& entry : host->checks) statuses[entry.name] = entry.status;
+  return statuses;
+}
+
+std::vector<HostPulse> FleetState::Pulses() const {
+  std::vector<std::shared_ptr<Host>> hosts;
+  for (size_t i = 0; i < kShards; ++i) {
+    MutexLock lock(shards_[i].mutex);
+    for (const auto& [name, host] : shards_[i].hosts) hosts.push_back(host);
+  }
+  std::vector<HostPulse> pulses;
+  pulses.reserve(hosts.size());
+  const SteadyTime now = clock_.SteadyNow();
+  for (const std::shared_ptr<Host>& host : hosts) {
+    HostPulse& pulse = pulses.emplace_back();
+    pulse.name = host->facts->name;
+    MutexLock lock(host->mutex);
+    pulse.up = now - host->last_seen <= FreshFor(host->interval);
+    pulse.last_seen = host->last_seen_wall;
+    pulse.limited = host->refused_reports > 0;
+    for (const CheckEntry& entry : host->checks) {
+      if (entry.published == nullptr) continue;
+      pulse.limited |= entry.published->refused[static_cast<size_t>(Refusal::kLimit)] > 0;
+    }
+  }
+  return pulses;
 }
 
 bool FleetState::Forget(absl::string_view host) {

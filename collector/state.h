@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -86,11 +87,36 @@ struct HostView {
   std::vector<CheckView> checks;            // sorted by name
 };
 
+/// What each check of one host said last.
+using StatusMemory = std::map<std::string, std::shared_ptr<const ReportStatus>, std::less<>>;
+
+/// Whether a host is heard, without anything it says.
+struct HostPulse {
+  std::string name;
+  bool up = false;
+  bool limited = false;  // something of it is beyond a limit
+  absl::Time last_seen;
+};
+
+/// A check as it was last known before this process started.
+struct RestoredCheck {
+  std::string name;
+  std::shared_ptr<const ReportStatus> status;
+  std::shared_ptr<const Layout> layout;
+  std::shared_ptr<const double[]> block;
+  absl::Time seen;  // by our clock
+  absl::Duration interval;
+  absl::Duration duration;
+  absl::Time last_success = absl::InfinitePast();
+};
+
 /// The fleet at one moment, sorted by name. Holds nothing up: what it points to is immutable.
 struct FleetView {
   std::vector<HostView> hosts;
   uint64_t hosts_refused = 0;
 };
+
+struct CheckEntry;
 
 /// The newest report of each check of each host, and who is connected. Freshness is judged by this
 /// machine's steady clock: a check is stale at max(3 × its interval, 45 s) without a report, a host
@@ -116,12 +142,25 @@ class FleetState {
   absl::Status Apply(absl::string_view host, const DecodedReport& report, absl::Time sent,
                      uint64_t spool_reports = 0);
 
+  /// Called with each report whose status is another object than that before it (null: there was
+  /// none), after it is applied, by the thread that brought it; set before the first report.
+  using StatusObserver = std::function<void(absl::string_view host, absl::string_view check,
+                                            const ReportStatus* before, const ReportStatus& after)>;
+  void SetStatusObserver(StatusObserver observer) { observer_ = std::move(observer); }
+
+  /// Makes a host known by what it said before this process started: as old as it is, so mostly
+  /// stale. False, and nothing happens, when it is known already or the limit of hosts is reached.
+  bool Restore(absl::string_view host, const std::vector<RestoredCheck>& checks);
+
   /// Drops a host with all it has. False when it is not known.
   bool Forget(absl::string_view host);
 
   /// All hosts, or only `host`: empty when it is not known.
   FleetView Snapshot(absl::string_view host = {}) const;
   bool Knows(absl::string_view host) const;
+  StatusMemory Statuses(absl::string_view host) const;
+  /// Every host, in no order.
+  std::vector<HostPulse> Pulses() const;
 
   /// The state in words, causes resolved.
   v1::StatusReply Status(const v1::StatusRequest& request) const;
@@ -148,6 +187,8 @@ class FleetState {
 
   Shard& ShardOf(absl::string_view host) const;
   std::shared_ptr<Host> Find(absl::string_view host) const;
+  std::shared_ptr<Host> FindOrAdd(absl::string_view host);
+  void Publish(Host& host, CheckEntry& entry, const std::shared_ptr<const Layout>& layout);
   void Changed();
   HostView View(Host& host, SteadyTime now) const;
   FleetView SnapshotWithoutCauses(absl::string_view only) const;
@@ -157,6 +198,7 @@ class FleetState {
   const SteadyTime started_;
   LayoutPool layouts_;
   FamilyRegistry families_;
+  StatusObserver observer_;
   std::unique_ptr<Shard[]> shards_;
 
   mutable Mutex notes_mutex_;

@@ -11,6 +11,7 @@
 #include "common/escape.h"
 #include "common/status_macros.h"
 #include "fleet/v1/fleet.grpc.pb.h"
+#include "fleet/v1/history.grpc.pb.h"
 
 namespace fleet::ctl {
 namespace {
@@ -26,7 +27,9 @@ absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view o
                    ", or try --insecure with a collector on loopback"));
 }
 
-absl::StatusOr<std::unique_ptr<v1::Fleet::Stub>> Connect(const ClientOptions& options) {
+/// A stub of `Service`, such as v1::Fleet.
+template <typename Service>
+absl::StatusOr<std::unique_ptr<typename Service::Stub>> Connect(const ClientOptions& options) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   if (options.insecure) {
     FLEET_ASSIGN_OR_RETURN(const Address address, ParseAddress(options.collector));
@@ -43,7 +46,7 @@ absl::StatusOr<std::unique_ptr<v1::Fleet::Stub>> Connect(const ClientOptions& op
   }
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kReplyBytesMax);
-  return v1::Fleet::NewStub(grpc::CreateCustomChannel(options.collector, credentials, arguments));
+  return Service::NewStub(grpc::CreateCustomChannel(options.collector, credentials, arguments));
 }
 
 absl::Status ToStatus(const ClientOptions& options, const grpc::Status& status) {
@@ -57,11 +60,59 @@ absl::Status ToStatus(const ClientOptions& options, const grpc::Status& status) 
   return absl::Status(code, said);
 }
 
+/// Reading a month takes its time.
+constexpr auto kPastTimeout = std::chrono::seconds(120);
+
+/// One call of the History service.
+template <typename Reply, typename Request>
+absl::StatusOr<Reply> Ask(const ClientOptions& options, const Request& request,
+                          grpc::Status (v1::History::Stub::*method)(grpc::ClientContext*,
+                                                                    const Request&, Reply*)) {
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::History::Stub> stub,
+                         Connect<v1::History>(options));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kPastTimeout);
+  Reply reply;
+  FLEET_RETURN_IF_ERROR(ToStatus(options, (stub.get()->*method)(&context, request, &reply)));
+  return reply;
+}
+
 }  // namespace
+
+absl::StatusOr<v1::SeriesReply> FetchSeries(const ClientOptions& options,
+                                            const v1::SeriesRequest& request) {
+  return Ask(options, request, &v1::History::Stub::Series);
+}
+
+absl::StatusOr<v1::StatusReply> FetchStatusAt(const ClientOptions& options,
+                                              const v1::StatusAtRequest& request) {
+  return Ask(options, request, &v1::History::Stub::StatusAt);
+}
+
+absl::StatusOr<v1::EventsReply> FetchEvents(const ClientOptions& options,
+                                            const v1::EventsRequest& request) {
+  return Ask(options, request, &v1::History::Stub::Events);
+}
+
+absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& request,
+                         absl::FunctionRef<bool(const std::string&)> take) {
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::History::Stub> stub,
+                         Connect<v1::History>(options));
+  grpc::ClientContext context;
+  const auto reader = stub->Export(&context, request);
+  v1::ExportChunk chunk;
+  while (reader->Read(&chunk)) {
+    if (take(chunk.text())) continue;
+    context.TryCancel();
+    reader->Finish();
+    return absl::OkStatus();
+  }
+  return ToStatus(options, reader->Finish());
+}
 
 absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,
                                             const v1::StatusRequest& request) {
-  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect(options));
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect<v1::Fleet>(options));
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() +
                        absl::ToChronoMilliseconds(options.timeout));
@@ -77,7 +128,7 @@ absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,
 
 absl::Status WatchStatus(const ClientOptions& options, v1::StatusRequest request,
                          absl::FunctionRef<bool(const v1::StatusReply&)> show) {
-  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect(options));
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::Fleet::Stub> stub, Connect<v1::Fleet>(options));
   grpc::ClientContext context;
   request.set_watch(true);
   const auto reader = stub->Status(&context, request);

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "fleet/v1/fleet.pb.h"
+#include "fleet/v1/history.pb.h"
 
 /// The one door to gRPC: every call has a deadline, every error says what to look at.
 namespace fleet::ctl {
@@ -32,5 +33,17 @@ absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,
 /// (the status says why).
 absl::Status WatchStatus(const ClientOptions& options, v1::StatusRequest request,
                          absl::FunctionRef<bool(const v1::StatusReply&)> show);
+
+/// Errors of all that ask for the past: those of FetchStatus, and kFailedPrecondition from a
+/// collector that keeps nothing.
+absl::StatusOr<v1::SeriesReply> FetchSeries(const ClientOptions& options,
+                                            const v1::SeriesRequest& request);
+absl::StatusOr<v1::StatusReply> FetchStatusAt(const ClientOptions& options,
+                                              const v1::StatusAtRequest& request);
+absl::StatusOr<v1::EventsReply> FetchEvents(const ClientOptions& options,
+                                            const v1::EventsRequest& request);
+/// Gives each piece of text to `take`, until it returns false or all is there.
+absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& request,
+                         absl::FunctionRef<bool(const std::string&)> take);
 
 }  // namespace fleet::ctl

@@ -35,6 +35,9 @@ absl::Span<const Command> Commands();
 Command::Run AddStatus(CLI::App& app, Context& context);
 Command::Run AddExplain(CLI::App& app, Context& context);
 Command::Run AddHosts(CLI::App& app, Context& context);
+Command::Run AddHistory(CLI::App& app, Context& context);
+Command::Run AddEvents(CLI::App& app, Context& context);
+Command::Run AddExport(CLI::App& app, Context& context);
 Command::Run AddCompletion(CLI::App& app, Context& context);
 Command::Run AddComplete(CLI::App& app, Context& context);
 

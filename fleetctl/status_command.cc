@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "fleetctl/command.h"
+#include "fleetctl/moment.h"
 
 namespace fleet::ctl {
 namespace {
@@ -13,6 +14,7 @@ struct Options {
   std::string target;  // HOST[/CHECK]
   std::string output = "table";
   std::string fail_on;
+  std::string at;
   bool watch = false;
 };
 
@@ -39,9 +41,19 @@ int RunWatch(const Context& context, const Options& options) {
   return status.ok() ? exit_code : Fail(status);
 }
 
+absl::StatusOr<v1::StatusReply> Fetch(const Context& context, const Options& options) {
+  if (options.at.empty()) return FetchStatus(context.client, RequestFor(options.target));
+  const absl::StatusOr<v1::Moment> at = ParseMoment(options.at);
+  if (!at.ok()) return at.status();
+  v1::StatusAtRequest request;
+  *request.mutable_request() = RequestFor(options.target);
+  *request.mutable_at() = *at;
+  return FetchStatusAt(context.client, request);
+}
+
 int Run(const Context& context, const Options& options) {
   if (options.watch) return RunWatch(context, options);
-  const auto reply = FetchStatus(context.client, RequestFor(options.target));
+  const auto reply = Fetch(context, options);
   if (!reply.ok()) return Fail(reply.status());
   std::cout << Render(*reply, options);
   return StatusExitCode(*reply, options.fail_on);
@@ -56,6 +68,9 @@ Command::Run AddStatus(CLI::App& app, Context& context) {
   status->add_option("-o,--output", options->output, "table, wide, json or tsv")
       ->check(CLI::IsMember({"table", "wide", "json", "tsv"}));
   status->add_flag("-w,--watch", options->watch, "show changes as they come");
+  status
+      ->add_option("--at", options->at, "as it was, so long ago (10m) or at a time (RFC 3339)")
+      ->excludes("--watch");
   status->add_option("--fail-on", options->fail_on, "exit 0 for anything less bad")
       ->check(CLI::IsMember({"warn", "crit"}));
   status->footer(

@@ -50,14 +50,13 @@ absl::StatusOr<Journal::Host*> Journal::FindOrAdd(absl::string_view name) {
 }
 
 std::vector<AnnouncedSegment> Journal::Announce(absl::string_view host_name, uint64_t epoch,
-                                                bool live,
                                                 const std::vector<AnnouncedSegment>& spool) {
   std::vector<AnnouncedSegment> safe;
   MutexLock lock(mutex_);
   const absl::StatusOr<Host*> host = FindOrAdd(host_name);
   if (!host.ok()) return safe;  // Append will say why
   HostRegistry& registry = (*host)->registry;
-  registry.Announce(epoch, live, spool);
+  registry.Announce(epoch, spool);
   (*host)->backlog_heard = clock_.SteadyNow();
   for (const AnnouncedSegment& segment : spool) {
     const HostRegistry::Progress progress = registry.Of(segment.id);
@@ -153,7 +152,6 @@ absl::StatusOr<Journal::Taken> Journal::Append(const Records& records,
   MutexLock lock(mutex_);
   FLEET_ASSIGN_OR_RETURN(Host* const host, FindOrAdd(records.host));
   HostRegistry& registry = host->registry;
-  if (!records.backlog && records.first_index == 0) registry.StartLive(records.id);
   const HostRegistry::Progress progress = registry.Of(records.id);
   const uint64_t end = records.first_index + records.count;
   host->heard = clock_.Now();
@@ -171,7 +169,8 @@ absl::StatusOr<Journal::Taken> Journal::Append(const Records& records,
       records.count - std::min(records.count, end - std::min(end, progress.accepted));
   const bool is_new = end > progress.accepted;
   if (is_new) {
-    if (!HasRoomLocked(host, records.data.size(), records.backlog, 0)) {
+    // Whoever sends backlog asked HasRoom before it read that much.
+    if (!records.backlog && !HasRoomLocked(host, records.data.size(), false, 0)) {
       return Taken{Outcome::kNoRoom, 0, 0};
     }
     FLEET_RETURN_IF_ERROR(registry.Admit(records.id));

@@ -113,13 +113,14 @@ class Journal final : public SegmentSource {
   // ---- intake ----------------------------------------------------------------------------------
 
   /// What a hello says. Returns how much of each of the segments is safe, where anything is.
-  std::vector<AnnouncedSegment> Announce(absl::string_view host, uint64_t epoch, bool live,
+  std::vector<AnnouncedSegment> Announce(absl::string_view host, uint64_t epoch,
                                          const std::vector<AnnouncedSegment>& spool);
   /// Reports of the segment that are taken in, if only into memory; UINT64_MAX when all are.
   uint64_t Accepted(absl::string_view host, const SegmentId& id) const;
   /// Whether Append would have room for so many bytes.
   bool HasRoom(absl::string_view host, size_t bytes, bool backlog) const;
-  /// Takes what of `records` is new, to the disk at last; a repeat is no error.
+  /// Takes what of `records` is new, to the disk at last; a repeat is no error. Backlog is taken
+  /// whether there is room or not.
   /// Errors: kInvalidArgument for a gap before them, kResourceExhausted beyond a limit.
   absl::StatusOr<Taken> Append(const Records& records,
                                const std::shared_ptr<JournalClient>& client);

@@ -113,7 +113,17 @@ void HostRegistry::Recover(const SegmentId& id, uint64_t next, bool last) {
   MakeDurable(id, next);
 }
 
-void HostRegistry::Announce(uint64_t epoch, bool live, const std::vector<AnnouncedSegment>& spool) {
+/// An agent writes one segment at a time, so when one is whole all lower ones have ended, and a
+/// hello names each that still exists.
+void HostRegistry::RaiseOverWhole(Epoch& epoch) {
+  for (auto it = epoch.segments.rbegin(); it != epoch.segments.rend(); ++it) {
+    if (!it->second.last || it->second.durable < it->second.accepted) continue;
+    RaiseFloor(epoch, it->first + (it->first < UINT64_MAX ? 1 : 0));
+    return;
+  }
+}
+
+void HostRegistry::Announce(uint64_t epoch, const std::vector<AnnouncedSegment>& spool) {
   absl::flat_hash_map<uint64_t, uint64_t> first;
   for (const AnnouncedSegment& segment : spool) {
     const auto [place, is_new] = first.try_emplace(segment.id.epoch, segment.id.number);
@@ -122,8 +132,11 @@ void HostRegistry::Announce(uint64_t epoch, bool live, const std::vector<Announc
   for (auto& [number, known] : epochs_) {
     const auto named = first.find(number);
     known.expected = named != first.end() || number == epoch;
-    if (live) known.fresh = number == epoch && named == first.end();
-    if (named != first.end()) RaiseFloor(known, named->second);
+    if (named != first.end()) {
+      RaiseFloor(known, named->second);
+    } else {
+      RaiseOverWhole(known);
+    }
   }
   announced_.clear();
   for (const AnnouncedSegment& segment : spool) {
@@ -138,13 +151,6 @@ void HostRegistry::Announce(uint64_t epoch, bool live, const std::vector<Announc
     // A host that announces more loses only the knowledge of what is still to come.
     if (announced_.size() < kAnnouncedMax) announced_.push_back(segment);
   }
-}
-
-void HostRegistry::StartLive(const SegmentId& id) {
-  const auto epoch = epochs_.find(id.epoch);
-  if (epoch == epochs_.end() || !epoch->second.fresh) return;
-  epoch->second.fresh = false;
-  RaiseFloor(epoch->second, id.number);
 }
 
 void HostRegistry::Put(std::string& out) const {

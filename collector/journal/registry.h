@@ -48,12 +48,9 @@ class HostRegistry {
   /// What a file or log that survived says.
   void Recover(const SegmentId& id, uint64_t next, bool last);
 
-  /// The agent of `epoch` opened a stream, `live` or of backlog, with this spool, oldest first:
-  /// what it does not name and is older is gone.
-  void Announce(uint64_t epoch, bool live, const std::vector<AnnouncedSegment>& spool);
-  /// A live segment started. The first one since a hello that named none of its epoch tells that
-  /// the lower ones are gone; a later one may have overtaken a part of the one before it.
-  void StartLive(const SegmentId& id);
+  /// The agent of `epoch` opened a stream with this spool, oldest first: what it does not name and
+  /// is older is gone.
+  void Announce(uint64_t epoch, const std::vector<AnnouncedSegment>& spool);
 
   /// Whether an announced segment created before `created` has not fully arrived. `created_of`
   /// gives the creation of one of which something arrived, else InfiniteFuture.
@@ -89,7 +86,6 @@ class HostRegistry {
   struct Epoch {
     uint64_t floor = 0;    // every lower segment is over
     bool expected = true;  // the newest hello named it, or something came since
-    bool fresh = false;    // no live segment since the hello, and none was named
     uint64_t used = 0;     // when it was used last, in uses
     absl::btree_map<uint64_t, Segment> segments;
   };
@@ -97,6 +93,7 @@ class HostRegistry {
   const Segment* Find(const SegmentId& id) const;
   Epoch& Use(uint64_t epoch);
   void RaiseFloor(Epoch& epoch, uint64_t floor);
+  void RaiseOverWhole(Epoch& epoch);
   void Settle(Epoch& epoch);
   bool Evict(uint64_t but);
 

@@ -334,7 +334,7 @@ TEST_F(JournalTest, MillionsOfEpochsAreBounded) {
   }
   EXPECT_EQ(refused, 5'000 - HostRegistry::kEpochsMax);
   // A new hello says what still exists; then there is room again.
-  journal_->Announce("hostile", 1, true, {});
+  journal_->Announce("hostile", 1, {});
   EXPECT_THAT(journal_->Append(Segment(9'999, 0, 1).Piece("hostile", 0, 1), acks_), IsOk());
   EXPECT_THAT(journal_->Append(segment.Piece("tempo", 0, 1), acks_), IsOk());
   Settle();
@@ -347,7 +347,7 @@ TEST_F(JournalTest, KnowsWhatOfTheSpoolIsStillToCome) {
   Append(first.Piece("tempo", 0, 2));
   Settle();
   const std::vector<AnnouncedSegment> spool = {{{7, 3}, 4}, {{7, 4}, 2}};
-  const auto safe = journal_->Announce("tempo", 7, true, spool);
+  const auto safe = journal_->Announce("tempo", 7, spool);
   ASSERT_THAT(safe, SizeIs(1));
   EXPECT_EQ(safe[0].reports, 2u);
   clock_.Advance(absl::Minutes(1));
@@ -363,7 +363,7 @@ TEST_F(JournalTest, KnowsWhatOfTheSpoolIsStillToCome) {
   Settle();
   EXPECT_FALSE(journal_->AwaitsOlder("tempo", live));
   // All of them are whole, so nothing more will come of them.
-  journal_->Announce("tempo", 7, false, spool);
+  journal_->Announce("tempo", 7, spool);
   for (const StoredSegment& segment : journal_->Segments("tempo")) {
     EXPECT_EQ(segment.closed, segment.id.number < 5) << segment.id.number;
   }
@@ -371,7 +371,7 @@ TEST_F(JournalTest, KnowsWhatOfTheSpoolIsStillToCome) {
 
 TEST_F(JournalTest, AwaitsNobodyForEver) {
   Open();
-  journal_->Announce("tempo", 7, true, {{{7, 4}, 2}});
+  journal_->Announce("tempo", 7, {{{7, 4}, 2}});
   EXPECT_TRUE(journal_->AwaitsOlder("tempo", clock_.Now()));
   clock_.Advance(Journal::kAwaitMax + absl::Seconds(1));
   EXPECT_FALSE(journal_->AwaitsOlder("tempo", clock_.Now()));

@@ -50,30 +50,26 @@ TEST_F(HostRegistryTest, TheSpoolSaysWhatIsGone) {
   Take({1, 3}, 2);
   Take({1, 5}, 2);
   Take({2, 0}, 1);
-  registry_.Announce(1, true, {{{1, 5}, 4}});
+  registry_.Announce(1, {{{1, 5}, 4}});
   EXPECT_TRUE(registry_.Of({1, 3}).over);
   EXPECT_EQ(registry_.Of({1, 5}).accepted, 2u);
   EXPECT_TRUE(registry_.Closed({2, 0}));   // its epoch was not named
   EXPECT_FALSE(registry_.Closed({1, 5}));  // two reports are missing
   Take({1, 5}, 4);
-  registry_.Announce(1, false, {{{1, 5}, 4}});
+  registry_.Announce(1, {{{1, 5}, 4}});
   EXPECT_TRUE(registry_.Closed({1, 5}));
 }
 
-TEST_F(HostRegistryTest, OnlyTheFirstLiveSegmentOfAStreamEndsTheOlder) {
+TEST_F(HostRegistryTest, WhatLiesBelowAWholeSegmentAndIsNotNamedIsGone) {
   Take({1, 3}, 2);
-  registry_.Announce(1, true, {});
-  registry_.StartLive({1, 4});
+  Take({1, 5}, 2, true);
+  Take({1, 6}, 1);  // the one being written: no hello names it
+  registry_.Announce(1, {});
   EXPECT_TRUE(registry_.Of({1, 3}).over);
-  Take({1, 4}, 2);
-  // The stream lags and goes on with the next; the rest of this one comes as backlog.
-  registry_.StartLive({1, 5});
-  EXPECT_EQ(registry_.Of({1, 4}).accepted, 2u);
-  EXPECT_FALSE(registry_.Of({1, 4}).over);
-  // A hello of the backlog changes nothing about that.
-  registry_.Announce(1, false, {});
-  registry_.StartLive({1, 6});
-  EXPECT_FALSE(registry_.Of({1, 4}).over);
+  EXPECT_TRUE(registry_.Of({1, 5}).over);
+  EXPECT_EQ(registry_.Of({1, 6}).accepted, 1u);
+  EXPECT_EQ(registry_.segments(), 1u);
+  EXPECT_FALSE(registry_.Of({1, 7}).over);
 }
 
 TEST_F(HostRegistryTest, ForgetsFirstWhatWillHardlyComeAgain) {
@@ -84,7 +80,7 @@ TEST_F(HostRegistryTest, ForgetsFirstWhatWillHardlyComeAgain) {
   for (uint64_t epoch = 1; epoch < HostRegistry::kEpochsMax; ++epoch) {
     spool.push_back({{epoch, 9}, 2});
   }
-  registry_.Announce(1, true, spool);  // all but the last
+  registry_.Announce(1, spool);  // all but the last
   Take({5'000, 0}, 1);
   EXPECT_EQ(registry_.epochs(), HostRegistry::kEpochsMax);
   EXPECT_EQ(registry_.Of({1, 9}).accepted, 1u);

@@ -1,0 +1,115 @@
+#include "collector/history.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "collector/staleness.h"
+#include "common/escape.h"
+#include "common/segment/decoder.h"
+
+namespace fleet::collector {
+namespace {
+
+/// Segments of a host that are looked at, and how much older than the newest they may be.
+constexpr size_t kLookBackSegments = 6;
+constexpr absl::Duration kLookBack = absl::Hours(3);
+
+void Take(const DecodedReport& report, absl::Time seen,
+          std::map<std::string, RestoredCheck, std::less<>>& checks) {
+  auto place = checks.find(report.check);
+  if (place == checks.end()) place = checks.emplace(report.check, RestoredCheck()).first;
+  RestoredCheck& check = place->second;
+  if (report.success()) check.last_success = std::max(check.last_success, seen);
+  if (check.status != nullptr && check.seen > seen) return;
+  check.status = report.status;
+  check.layout = report.layout;
+  check.block = report.block;
+  check.seen = seen;
+  check.interval = report.interval;
+  check.duration = report.duration;
+}
+
+HostView ViewOf(const std::string& host, std::vector<RestoredCheck> checks, absl::Time at) {
+  HostView view;
+  auto facts = std::make_shared<HostFacts>();
+  facts->name = host;
+  view.facts = std::move(facts);
+  absl::Duration interval = absl::Hours(24);
+  for (const RestoredCheck& check : checks) {
+    view.last_seen = std::max(view.last_seen, check.seen);
+    interval = std::min(interval, check.interval);
+  }
+  view.age = at - view.last_seen;
+  view.up = view.age <= FreshFor(interval);
+  for (RestoredCheck& from : checks) {
+    CheckView& check = view.checks.emplace_back();
+    check.name = std::move(from.name);
+    check.status = std::move(from.status);
+    check.age = at - from.seen;
+    check.interval = from.interval;
+    check.duration = from.duration;
+    check.last_success = from.last_success;
+    if (from.last_success != absl::InfinitePast()) check.last_success_age = at - from.last_success;
+    check.stale = !view.up || check.age > FreshFor(check.interval);
+    if (!check.stale) view.series += from.layout->size();
+  }
+  return view;
+}
+
+}  // namespace
+
+std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_view host,
+                                    absl::Time at, LayoutPool* pool) {
+  std::vector<StoredSegment> segments = source.Segments(host);
+  segments.erase(std::remove_if(segments.begin(), segments.end(),
+                                [at](const StoredSegment& s) { return s.created > at; }),
+                 segments.end());
+  std::map<std::string, RestoredCheck, std::less<>> checks;
+  size_t looked = 0;
+  for (auto it = segments.rbegin(); it != segments.rend(); ++it) {
+    if (++looked > kLookBackSegments || segments.back().created - it->created > kLookBack) break;
+    const absl::StatusOr<std::string> bytes = source.Read(host, it->id);
+    if (!bytes.ok()) continue;
+    SegmentDecoder decoder(pool);
+    // What cannot be decoded ends there; what came before it counts.
+    decoder
+        .Feed(*bytes,
+              [&](const DecodedReport& report) {
+                const absl::Time seen = report.start + report.duration + it->offset;
+                if (seen <= at) Take(report, seen, checks);
+                return absl::OkStatus();
+              })
+        .IgnoreError();
+  }
+  std::vector<RestoredCheck> found;
+  for (auto& [name, check] : checks) {
+    if (check.status == nullptr) continue;
+    check.name = name;
+    found.push_back(std::move(check));
+  }
+  return found;
+}
+
+v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& options,
+                         const v1::StatusRequest& request, absl::Time at) {
+  FleetView view;
+  // All hosts even for one: its cause may be another host.
+  for (const std::string& host : source.Hosts()) {
+    std::vector<RestoredCheck> checks = ChecksAt(source, host, at, nullptr);
+    if (!checks.empty()) view.hosts.push_back(ViewOf(host, std::move(checks), at));
+  }
+  return MakeStatus(view, options, request);
+}
+
+void RestoreState(const SegmentSource& source, FleetState& state, absl::Time now,
+                  absl::FunctionRef<bool()> enough) {
+  for (const std::string& host : source.Hosts()) {
+    if (enough()) return;
+    if (state.Knows(host)) continue;
+    state.Restore(host, ChecksAt(source, host, now, &state.layouts()));
+  }
+}
+
+}  // namespace fleet::collector

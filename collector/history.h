@@ -1,0 +1,49 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "collector/segment_source.h"
+#include "collector/state.h"
+#include "fleet/v1/history.pb.h"
+
+/// What was, read from the journal. Every call reads files and decodes: not for threads that must
+/// not wait.
+namespace fleet::collector {
+
+inline constexpr size_t kHistorySeriesMax = 500;
+inline constexpr uint32_t kHistoryBucketsMax = 20'000;
+
+/// The newest report of each check of `host` that was measured at `at` or before, by our clock,
+/// sorted by name. Looks at the newest segments only: a check that was silent for hours is not
+/// there. Layouts come from `pool` when there is one.
+std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_view host,
+                                    absl::Time at, LayoutPool* pool);
+
+/// The state of the fleet at `at`, by the rules of that moment.
+v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& options,
+                         const v1::StatusRequest& request, absl::Time at);
+
+/// Makes every host that the journal knows known to `state`, each as old as it is. Stops early,
+/// between hosts, when `enough` says so.
+void RestoreState(const SegmentSource& source, FleetState& state, absl::Time now,
+                  absl::FunctionRef<bool()> enough);
+
+struct SeriesQuery {
+  std::string host;
+  std::string metric;
+  std::vector<std::pair<std::string, std::string>> matches;  // label, value
+  absl::Time since;
+  absl::Time until;
+  uint32_t buckets = 80;
+};
+
+/// Errors: kInvalidArgument for a query that cannot be, kNotFound when the host or the metric is
+/// not in the journal.
+absl::StatusOr<v1::SeriesReply> QuerySeries(const SegmentSource& source, const SeriesQuery& query);
+
+}  // namespace fleet::collector
