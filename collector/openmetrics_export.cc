@@ -126,7 +126,7 @@ absl::Status Exporter::WalkSegment(Host& host, const StoredSegment& segment, Hos
   SegmentReader reader(source_, context_.layouts, host.name, segment.id);
   Batch batch;
   absl::StatusOr<bool> got = true;
-  while (got.ok() && *got) {
+  while (got.ok() && *got && reader.next_index() < segment.reports) {
     got = reader.Next([&](const DecodedReport& report) {
       const absl::Time start = report.start + segment.offset;
       const bool inside = start >= request_.since && start < request_.until;

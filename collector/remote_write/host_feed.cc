@@ -55,7 +55,7 @@ void HostFeed::DropGone() {
       ++at;
       continue;
     }
-    losses_.reports += segment.reports - segment.next;
+    losses_.reports += segment.reports - NextOf(id, segment);  // a batch under way still arrives
     gone_.push_back({host_, id, segment.next, segment.reports});
     if (reader_.has_value() && reader_->id() == id) Unload();
     sent_.erase(id);
@@ -147,6 +147,7 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
   if (!reader_.has_value() || reader_->id() != id) FLEET_RETURN_IF_ERROR(Load(id, segment));
   while (batch.samples() < samples_max) {
     if (!held_.has_value()) {
+      if (reader_->next_index() >= segment.reports) break;
       FLEET_ASSIGN_OR_RETURN(const bool got, reader_->Next([this](const DecodedReport& report) {
         held_ = Held{report, std::string(report.check)};
         held_->report.check = held_->check;

@@ -151,6 +151,7 @@ bool Receiver::FillSlots() {
     Host& host = *at->second;
     if (host.busy || (!host.view.has_value() && !host.feed.HasWork(now))) continue;
     Batch batch = NextBatch(host, now);
+    unsaved_.push_back(&host);
     if (batch.samples() == 0) continue;
     NoteFamilies(batch);
     auto slot = std::make_unique<Slot>(host, std::move(batch));

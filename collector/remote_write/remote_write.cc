@@ -107,6 +107,9 @@ std::string ReceiverNote(const std::string& name, const ReceiverStats& stats, ab
     parts.push_back(absl::StrCat("takes nothing since ", HumanDuration(now - stats.failing_since),
                                  " (", stats.failure, ")"));
   }
+  if (parts.empty() && stats.lag >= RemoteWrite::kBehindLong) {
+    parts.push_back(absl::StrCat("is ", HumanDuration(stats.lag), " behind"));
+  }
   if (stats.lost_reports > 0) {
     parts.push_back(absl::StrCat(stats.lost_reports, " reports left the journal unsent"));
   }

@@ -18,6 +18,8 @@ class RemoteWrite {
  public:
   /// A receiver that takes nothing for so long is worth a line in `fleetctl status`.
   static constexpr absl::Duration kFailingLong = absl::Minutes(2);
+  /// One that is so far behind, too: longer than a host's newer samples wait for its older.
+  static constexpr absl::Duration kBehindLong = absl::Minutes(15);
 
   /// What it works with. Each must outlive it.
   struct Parts {

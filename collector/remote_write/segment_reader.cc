@@ -22,11 +22,11 @@ absl::StatusOr<bool> SegmentReader::Next(absl::FunctionRef<void(const DecodedRep
       return false;
     }
   }
-  const auto ignore = [](const DecodedReport&) { return absl::OkStatus(); };
   absl::string_view rest = absl::string_view(bytes_).substr(decoded_);
   if (!decoder_.started()) {
     const absl::string_view header = rest.substr(0, kSegmentHeaderBytes);
-    FLEET_RETURN_IF_ERROR(decoder_.Feed(header, ignore));
+    FLEET_RETURN_IF_ERROR(
+        decoder_.Feed(header, [](const DecodedReport&) { return absl::OkStatus(); }));
     if (decoder_.id() != id_) return absl::DataLossError("the header is another segment's");
     decoded_ += header.size();
     return Next(sink);
@@ -34,8 +34,18 @@ absl::StatusOr<bool> SegmentReader::Next(absl::FunctionRef<void(const DecodedRep
   // One record at a time: whoever reads may have to stop between any two.
   absl::string_view payload;
   const absl::string_view before = rest;
-  FLEET_RETURN_IF_ERROR(segment::ConsumeRecord(rest, id_, decoder_.next_index(),
-                                               SegmentLimits().record_bytes, payload));
+  const absl::Status consumed = segment::ConsumeRecord(rest, id_, decoder_.next_index(),
+                                                       SegmentLimits().record_bytes, payload);
+  if (!consumed.ok()) {
+    // What was read may have ended within a record.
+    const size_t had = bytes_.size() - decoded_;
+    FLEET_ASSIGN_OR_RETURN(std::string again, source_.ReadFrom(host_, id_, offset_ + decoded_));
+    if (again.size() <= had) return consumed;
+    offset_ += decoded_;
+    decoded_ = 0;
+    bytes_ = std::move(again);
+    return Next(sink);
+  }
   const absl::string_view record = before.substr(0, before.size() - rest.size());
   decoded_ += record.size();
   FLEET_RETURN_IF_ERROR(decoder_.Feed(record, [&sink](const DecodedReport& report) {

@@ -101,6 +101,11 @@ TEST(ReceiverNoteTest, SaysOnlyWhatIsWrong) {
   const absl::Time now = absl::FromUnixSeconds(1'700'000'000);
   ReceiverStats stats;
   EXPECT_EQ(ReceiverNote("tsdb", stats, now), "");
+  stats.lag = absl::Minutes(10);
+  EXPECT_EQ(ReceiverNote("tsdb", stats, now), "");
+  stats.lag = absl::Minutes(20);
+  EXPECT_EQ(ReceiverNote("tsdb", stats, now), "remote-write tsdb: is 20 min behind");
+  stats.lag = absl::ZeroDuration();
   stats.failing_since = now - absl::Minutes(1);
   stats.failure = "connection refused";
   EXPECT_EQ(ReceiverNote("tsdb", stats, now), "");
