@@ -31,8 +31,10 @@ struct SpoolSegment {
   SteadyTime born;     // of a segment of this process
   uint64_t order = 0;  // within the shelf, oldest first
   bool closed = false;
-  bool scanned = true;  // false: found at the start and not read yet
-  bool gone = false;    // acked by everybody or dropped; whoever still holds it lets go
+  bool scanned = true;      // false: found at the start and not read yet
+  bool gone = false;        // acked by everybody or dropped; whoever still holds it lets go
+  bool unreadable = false;  // said so already
+  bool busy = false;        // the disk works on it, without the lock
   uint64_t reports = 0;
   uint64_t bytes = 0;
 
@@ -79,8 +81,7 @@ class SpoolShelf {
 
   SpoolSegmentPtr Find(const SegmentId& id) const;
   /// The first segment after `order` that `wanted`; null without one.
-  SpoolSegmentPtr After(uint64_t order,
-                        absl::FunctionRef<bool(const SpoolSegment&)> wanted) const;
+  SpoolSegmentPtr After(uint64_t order, absl::FunctionRef<bool(const SpoolSegment&)> wanted) const;
 
   const std::deque<SpoolSegmentPtr>& segments() const { return segments_; }
   size_t size() const { return segments_.size(); }
