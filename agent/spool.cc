@@ -28,7 +28,9 @@ Spool::Spool(SpoolOptions options, FileSystem& files, Clock& clock, BootClock& b
   }
 }
 
-Spool::~Spool() {
+Spool::~Spool() { Close(); }
+
+void Spool::Close() {
   if (thread_.joinable()) {
     thread_.request_stop();
     thread_.join();

@@ -93,6 +93,11 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
+  /// As the destructor, for a process that must end without; nothing may be called after it.
+  void Close();
+
+  uint64_t epoch() const { return options_.epoch; }
+
   /// Encodes a report into the current segment.
   void Add(const Report& report);
 

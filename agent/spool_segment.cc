@@ -1,10 +1,13 @@
 #include "agent/spool_segment.h"
 
+#include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <random>
 
+#include "common/scoped_fd.h"
 #include "common/segment/record.h"
 #include "common/segment/wire.h"
 
@@ -14,9 +17,13 @@ namespace {
 class RealBootClock final : public BootClock {
  public:
   RealBootClock() : id_(std::random_device()()) {
-    const auto text = ReadWhole(FileSystem::Real(), "/proc/sys/kernel/random/boot_id", 64);
-    if (!text.ok()) return;
-    if (const auto id = ParseBootId(*text); id.ok()) id_ = *id;
+    // Not through FileSystem, which goes by a file's size: here that is 0.
+    const ScopedFd fd(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+    char text[64];
+    const ssize_t size = fd.valid() ? ::read(fd.get(), text, sizeof(text)) : 0;
+    if (size <= 0) return;
+    const auto id = ParseBootId(absl::string_view(text, static_cast<size_t>(size)));
+    if (id.ok()) id_ = *id;
   }
 
   uint32_t id() const override { return id_; }

@@ -44,6 +44,18 @@ absl::Time SentAt(const v1::Records& records) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }
 
+SpoolFacts SpoolOf(const v1::Records& records) {
+  SpoolFacts spool;
+  spool.reports = records.spool_reports();
+  spool.segments = records.spool_segments();
+  spool.bytes = records.spool_bytes();
+  const double oldest = records.spool_oldest_seconds();
+  if (oldest > 0) spool.oldest_age = absl::Seconds(oldest);
+  spool.dropped_reports = records.spool_dropped_reports();
+  spool.damaged_bytes = records.spool_damaged_bytes();
+  return spool;
+}
+
 }  // namespace
 
 // ---- one stream -----------------------------------------------------------------------------
@@ -79,8 +91,7 @@ absl::Status IngestStream::Receive(const v1::Records& records, const DecodedRepo
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
   if (lane_ != v1::Hello::LANE_LIVE) return absl::OkStatus();
-  const absl::Status applied =
-      hub_.state_.Apply(host_, report, SentAt(records), records.spool_reports());
+  const absl::Status applied = hub_.state_.Apply(host_, report, SentAt(records), SpoolOf(records));
   // Beyond a limit a report is safe but not served; the state counts and says so.
   return absl::IsResourceExhausted(applied) ? absl::OkStatus() : applied;
 }
