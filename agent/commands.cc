@@ -46,6 +46,38 @@ nlohmann::ordered_json SampleJson(const SampleSet& samples, size_t i) {
           {"value", samples.values()[i]}};
 }
 
+nlohmann::ordered_json CheckJson(const Report& report) {
+  nlohmann::ordered_json check = {
+      {"name", report.check},
+      {"verdict", report.absent ? "absent" : std::string(VerdictName(report.verdict))},
+      {"reason", report.reason},
+      {"durationMs", absl::ToDoubleMilliseconds(report.duration)},
+  };
+  if (report.unknown != UnknownKind::kNone) {
+    check["unknown"] = std::string(UnknownKindName(report.unknown));
+  }
+  check["items"] = nlohmann::ordered_json::array();
+  for (const Item& item : report.items) {
+    nlohmann::ordered_json entry = {{"name", item.name},
+                                    {"verdict", std::string(VerdictName(item.verdict))},
+                                    {"reason", item.reason}};
+    if (item.unknown != UnknownKind::kNone) {
+      entry["unknown"] = std::string(UnknownKindName(item.unknown));
+    }
+    check["items"].push_back(std::move(entry));
+  }
+  check["samples"] = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < report.samples.size(); ++i) {
+    check["samples"].push_back(SampleJson(report.samples, i));
+  }
+  return check;
+}
+
+/// On one line, and valid whatever bytes the texts have.
+std::string Text(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 }  // namespace
 
 std::vector<ScheduledCheck> MakeChecks(const AgentSettings& settings, const CheckEnv& env,
@@ -140,34 +172,19 @@ std::string RenderTable(const std::vector<Report>& reports) {
 
 std::string RenderJson(const std::string& host, const std::vector<Report>& reports) {
   nlohmann::ordered_json checks = nlohmann::ordered_json::array();
-  for (const Report& report : reports) {
-    nlohmann::ordered_json check = {
-        {"name", report.check},
-        {"verdict", report.absent ? "absent" : std::string(VerdictName(report.verdict))},
-        {"reason", report.reason},
-        {"durationMs", absl::ToDoubleMilliseconds(report.duration)},
-    };
-    if (report.unknown != UnknownKind::kNone) {
-      check["unknown"] = std::string(UnknownKindName(report.unknown));
-    }
-    check["items"] = nlohmann::ordered_json::array();
-    for (const Item& item : report.items) {
-      nlohmann::ordered_json entry = {{"name", item.name},
-                                      {"verdict", std::string(VerdictName(item.verdict))},
-                                      {"reason", item.reason}};
-      if (item.unknown != UnknownKind::kNone) {
-        entry["unknown"] = std::string(UnknownKindName(item.unknown));
-      }
-      check["items"].push_back(std::move(entry));
-    }
-    check["samples"] = nlohmann::ordered_json::array();
-    for (size_t i = 0; i < report.samples.size(); ++i) {
-      check["samples"].push_back(SampleJson(report.samples, i));
-    }
-    checks.push_back(std::move(check));
-  }
-  const nlohmann::ordered_json whole = {{"host", host}, {"checks", std::move(checks)}};
-  return whole.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  for (const Report& report : reports) checks.push_back(CheckJson(report));
+  return Text({{"host", host}, {"checks", std::move(checks)}});
+}
+
+std::string RenderReportLine(const std::string& host, const SegmentId& segment, uint64_t index,
+                             const Report& report) {
+  nlohmann::ordered_json line = {
+      {"host", host},
+      {"start", absl::FormatTime(absl::RFC3339_full, report.start, absl::UTCTimeZone())},
+      {"segment", absl::StrFormat("%016x-%d", segment.epoch, segment.number)},
+      {"index", index}};
+  line.update(CheckJson(report));
+  return Text(line);
 }
 
 int ExitCode(const std::vector<Report>& reports) {

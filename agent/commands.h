@@ -8,6 +8,7 @@
 #include "agent/memory_store.h"
 #include "agent/scheduler.h"
 #include "common/report.h"
+#include "common/segment/segment.h"
 
 /// What fleet-agent's subcommands do, apart from parsing their arguments (main.cc).
 namespace fleet::agent {
@@ -27,6 +28,11 @@ std::vector<Report> RunOnce(std::vector<ScheduledCheck> checks, MemoryStore& sto
 std::string RenderTable(const std::vector<Report>& reports);
 /// `fleet-agent check -o json`, its form fixed by the design: one object, one line.
 std::string RenderJson(const std::string& host, const std::vector<Report>& reports);
+
+/// `fleet-agent spool export`: one report on one line, as RenderJson has it, after whose it is,
+/// when the run started and where it stands in the spool.
+std::string RenderReportLine(const std::string& host, const SegmentId& segment, uint64_t index,
+                             const Report& report);
 
 /// 0 ok, 1 warn, 2 crit, 3 unknown (and nothing crit).
 int ExitCode(const std::vector<Report>& reports);

@@ -13,6 +13,9 @@ namespace {
 
 constexpr absl::Duration kIntervalMin = absl::Milliseconds(100);
 constexpr absl::Duration kIntervalMax = absl::Hours(24);
+constexpr absl::Duration kSpoolAgeMin = absl::Minutes(10);
+constexpr absl::Duration kSpoolAgeMax = absl::Hours(24 * 365);
+constexpr int64_t kSpoolBytesMin = 4 << 20;  // a few segments
 
 template <typename Value, typename Field>
 void Set(bool given, Value value, Field& field) {
@@ -42,6 +45,7 @@ class Converter {
     settings_.host = config.host();
     ConvertTls(config);
     ConvertEcho(config.echo());
+    ConvertSpool(config.spool());
     const v1::ChecksConfig& checks = config.checks();
     ConvertHost(checks);
     if (checks.has_tinc()) ConvertTinc(checks.tinc());
@@ -101,6 +105,21 @@ class Converter {
       return;
     }
     settings_.echo_port = static_cast<uint16_t>(echo.port());
+  }
+
+  void ConvertSpool(const v1::SpoolConfig& spool) {
+    if (spool.has_max_age()) {
+      settings_.spool_age_max = absl::Seconds(spool.max_age());
+      if (settings_.spool_age_max < kSpoolAgeMin || settings_.spool_age_max > kSpoolAgeMax) {
+        loader_.AddProblem("spool.max_age", "expected an age from 10m to 365d");
+      }
+    }
+    if (spool.has_max_bytes()) {
+      settings_.spool_bytes_max = static_cast<uint64_t>(spool.max_bytes());
+      if (spool.max_bytes() < kSpoolBytesMin) {
+        loader_.AddProblem("spool.max_bytes", "expected at least 4MiB");
+      }
+    }
   }
 
   void Schedule(const std::string& name, bool present, const v1::CheckSchedule& config) {

@@ -37,6 +37,8 @@ struct AgentSettings {
   bool echo_enabled = true;
   uint16_t echo_port = 10235;
   std::vector<std::string> echo_listen;
+  absl::Duration spool_age_max = absl::Hours(7 * 24);
+  uint64_t spool_bytes_max = 256 << 20;
   std::map<std::string, CheckSchedule> schedules;  // by check name
   CheckOptions checks;
 };

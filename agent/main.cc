@@ -19,6 +19,8 @@
 #include "agent/echo.h"
 #include "agent/redis/acl.h"
 #include "agent/scheduler.h"
+#include "agent/spool.h"
+#include "agent/spool_commands.h"
 #include "agent/tinc_hook.h"
 #include "agent/uplink.h"
 #include "agent/watcher.h"
@@ -40,6 +42,7 @@ struct Arguments {
   std::string output = "table";
   std::string forget;
   RedisAclOptions redis_acl;
+  SpoolCommandOptions spool;
 };
 
 std::string Hostname() {
@@ -113,6 +116,24 @@ int RunForgetCommand(const Arguments& arguments) {
   return 0;
 }
 
+/// `fleet-agent spool ls|verify|export`; `command` is one of these.
+int RunSpoolCommand(const Arguments& arguments, const std::string& command) {
+  AgentSettings settings;
+  if (arguments.spool.directory.empty() && !LoadSettings(arguments, settings)) return 1;
+  SpoolCommandOptions options = arguments.spool;
+  if (options.directory.empty() && settings.data_dir.empty()) {
+    std::cerr << "fleet-agent: without a data_dir there is no spool on the disk; name one with "
+                 "--config, or a spool's directory with --dir\n";
+    return 1;
+  }
+  if (options.directory.empty()) options.directory = SpoolDirectory(settings);
+  options.host = settings.host.empty() ? Hostname() : settings.host;
+  SpoolReader reader(options, FileSystem::Real(), Clock::Real(), BootClock::Real());
+  if (command == "ls") return reader.List(std::cout, std::cerr);
+  if (command == "verify") return reader.Verify(std::cout, std::cerr);
+  return reader.Export(std::cout, std::cerr);
+}
+
 /// Prints the line that makes a Redis user with the checks' rights and no more.
 int RunRedisAclCommand(const Arguments& arguments) {
   AgentSettings settings;
@@ -150,16 +171,28 @@ class VerdictLog {
   std::map<std::string, std::string> last_ ABSL_GUARDED_BY(mutex_);
 };
 
-std::vector<std::unique_ptr<Uplink>> MakeUplinks(const AgentSettings& settings) {
+std::unique_ptr<Spool> MakeSpool(const AgentSettings& settings) {
   std::random_device random;
-  const uint64_t epoch = (static_cast<uint64_t>(random()) << 32) | random();
+  SpoolOptions options;
+  if (!settings.data_dir.empty()) options.directory = SpoolDirectory(settings);
+  options.collectors = settings.collectors;
+  options.epoch = (static_cast<uint64_t>(random()) << 32) | random();
+  options.age_max = settings.spool_age_max;
+  options.bytes_max = settings.spool_bytes_max;
+  return std::make_unique<Spool>(std::move(options), FileSystem::Real(), Clock::Real(),
+                                 BootClock::Real());
+}
+
+std::vector<std::unique_ptr<Uplink>> MakeUplinks(
+    const AgentSettings& settings, Spool& spool,
+    const std::function<void(const std::vector<std::string>&)>& refresh) {
   std::vector<std::unique_ptr<Uplink>> uplinks;
-  for (const std::string& collector : settings.collectors) {
-    uplinks.push_back(
-        std::make_unique<Uplink>(UplinkOptions{collector, settings.insecure, settings.tls_ca,
-                                               settings.tls_cert, settings.tls_key, settings.host,
-                                               std::string(Version()), settings.interval, epoch},
-                                 Clock::Real()));
+  for (size_t i = 0; i < settings.collectors.size(); ++i) {
+    uplinks.push_back(std::make_unique<Uplink>(
+        UplinkOptions{settings.collectors[i], i, settings.insecure, settings.tls_ca,
+                      settings.tls_cert, settings.tls_key, settings.host, std::string(Version()),
+                      settings.interval, refresh},
+        spool, Clock::Real()));
   }
   return uplinks;
 }
@@ -207,23 +240,27 @@ int RunDaemon(const Arguments& arguments) {
                                    {"config", arguments.config},
                                    {"checks", absl::StrJoin(names, ",")}});
 
-  const std::vector<std::unique_ptr<Uplink>> uplinks = MakeUplinks(settings);
+  const std::unique_ptr<Spool> spool = MakeSpool(settings);
   VerdictLog verdicts;
   std::unique_ptr<Scheduler> scheduler;
   Watcher watcher(env.fs, [&scheduler](const std::string& check) { scheduler->Trigger(check); });
   ServiceNotify service(Clock::Real());
   scheduler = std::make_unique<Scheduler>(
       std::move(checks), store, Clock::Real(),
-      Scheduler::Hooks{[&](Report report) {
+      Scheduler::Hooks{[&](const Report& report) {
                          verdicts.Note(report);
-                         const auto shared = std::make_shared<const Report>(std::move(report));
-                         for (const auto& uplink : uplinks) uplink->Send(shared);
+                         spool->Add(report);
                        },
                        [&watcher](const std::string& check, std::vector<Watch> watches) {
                          watcher.Update(check, std::move(watches));
                        },
                        service.watched() ? [&service] { service.Beat(); } : std::function<void()>(),
                        service.beat_interval()});
+  // A collector that comes back gets every check's news at once, not at its next interval.
+  std::vector<std::unique_ptr<Uplink>> uplinks =
+      MakeUplinks(settings, *spool, [&scheduler](const std::vector<std::string>& lacking) {
+        for (const std::string& check : lacking) scheduler->Trigger(check);
+      });
   scheduler->Start();
   const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
   service.Ready();
@@ -233,8 +270,11 @@ int RunDaemon(const Arguments& arguments) {
   log::Info("fleet-agent stops", {{"signal", signal}});
   if (!scheduler->Stop(absl::Seconds(3))) {
     log::Warning("a stuck check is left behind");
+    uplinks.clear();
+    spool->Close();
     ::_exit(0);
   }
+  uplinks.clear();  // they still send what the last checks found
   return 0;
 }
 
@@ -268,6 +308,19 @@ int Main(int argc, char** argv) {
   redis_acl->add_option("--namespace", arguments.redis_acl.name_space,
                         "of Sidekiq's keys; default: checks.sidekiq.namespace of --config");
   redis_acl->add_flag("!--no-sidekiq", arguments.redis_acl.sidekiq, "without Sidekiq's keys");
+  CLI::App* spool =
+      app.add_subcommand("spool",
+                         "look at the reports that wait on this host for the collectors\n"
+                         "Works while the agent runs and on a damaged spool; changes nothing.");
+  spool->require_subcommand(1);
+  spool->add_option("--dir", arguments.spool.directory,
+                    "the spool's directory; default: spool in the data_dir of --config");
+  spool->add_subcommand("ls", "list its segments, oldest first");
+  spool->add_subcommand("verify", "read all of it; exit code 1 when something is damaged");
+  CLI::App* spool_export =
+      spool->add_subcommand("export", "print its reports as JSON, one per line, oldest first");
+  spool_export->add_option("--since", arguments.spool.since,
+                           "only runs started since then: a span as 6h, or 2024-05-01T12:00:00Z");
   CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
   docs->group("");  // for ./dev, not for people
   try {
@@ -287,6 +340,7 @@ int Main(int argc, char** argv) {
   if (check->parsed()) return RunCheckCommand(arguments);
   if (forget->parsed()) return RunForgetCommand(arguments);
   if (redis_acl->parsed()) return RunRedisAclCommand(arguments);
+  if (spool->parsed()) return RunSpoolCommand(arguments, spool->get_subcommands()[0]->get_name());
   if (docs->parsed()) {
     std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
     return 0;

@@ -1,33 +1,31 @@
 #include "agent/uplink.h"
 
 #include <grpcpp/alarm.h>
-#include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "agent/backoff.h"
 #include "agent/credentials.h"
-#include "agent/outbox.h"
+#include "agent/upload_stream.h"
 #include "common/escape.h"
 #include "common/log.h"
 #include "common/mutex.h"
 #include "common/status_macros.h"
-#include "fleet/v1/ingest.grpc.pb.h"
 
 namespace fleet::agent {
 namespace {
-
-constexpr absl::Duration kDrainTime = absl::Milliseconds(500);
-/// A stream that lived this long was healthy: the next pause starts small again.
-constexpr absl::Duration kHealthyTime = absl::Seconds(10);
 
 std::chrono::system_clock::time_point WallAfter(absl::Duration span) {
   return std::chrono::system_clock::now() + absl::ToChronoMicroseconds(span);
 }
 
+/// A channel for one attempt: it makes one connection, and the pauses between attempts are ours.
 std::shared_ptr<grpc::Channel> MakeChannel(
     const UplinkOptions& options, const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
   const auto ms = [](absl::Duration span) {
@@ -38,237 +36,262 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ms(Uplink::kKeepaliveTimeout));
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // The channel's own pauses between connects, jittered by gRPC.
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, ms(Uplink::kBackoffMin));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, ms(Uplink::kBackoffMin));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, ms(Uplink::kBackoffMax));
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, ms(Uplink::kConnectTimeout));
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   return grpc::CreateCustomChannel(options.collector, credentials, arguments);
 }
 
+SegmentId IdOf(const v1::Ack& ack) { return {ack.epoch(), ack.segment()}; }
+
 }  // namespace
 
-/// The thread, the stream and what waits for it. Everything but Send runs on the loop's own thread.
+/// The thread and its two streams. Everything but Wake runs on the loop's own thread.
 class Uplink::Loop {
  public:
-  Loop(UplinkOptions options, Clock& clock)
+  Loop(UplinkOptions options, Spool& spool, Clock& clock)
       : options_(std::move(options)),
-        outbox_(options_.epoch, clock),
+        spool_(spool),
         clock_(clock),
-        random_(std::random_device()()),
-        thread_([this] { Run(); }) {}
+        lanes_{Lane{v1::Hello::LANE_LIVE}, Lane{v1::Hello::LANE_BACKLOG}} {
+    spool_.SetWake(options_.number, [this](absl::Duration delay) { Wake(delay); });
+    thread_ = std::thread([this] { Run(); });
+  }
 
   ~Loop() {
+    spool_.SetWake(options_.number, nullptr);
     stopping_ = true;
     Wake(absl::ZeroDuration());
     thread_.join();
   }
 
-  void Send(std::shared_ptr<const Report> report) {
-    const std::optional<SteadyTime> due = outbox_.Add(std::move(report));
-    if (due.has_value()) Wake(*due - clock_.SteadyNow());
-  }
-
   bool connected() const { return connected_; }
-  uint64_t dropped() const { return outbox_.dropped(); }
 
  private:
-  using Stream = grpc::ClientAsyncReaderWriter<v1::AgentMessage, v1::CollectorMessage>;
-  enum Tag : intptr_t { kStarted = 1, kWritten, kRead, kFinished, kWoken };
-  static void* ToTag(Tag tag) { return reinterpret_cast<void*>(tag); }
+  struct Lane {
+    explicit Lane(v1::Hello::Lane kind_of)
+        : kind(kind_of), backoff(std::random_device()() + static_cast<uint64_t>(kind_of)) {}
+    const v1::Hello::Lane kind;
+    Backoff backoff;
+    std::unique_ptr<UploadStream> stream;
+    SteadyTime next_attempt;
+  };
+  static constexpr intptr_t kWoken = 1;
+  static constexpr intptr_t kTags = 8;  // of lane i: from (i + 1) * kTags on
 
-  /// Wakes the thread after `delay`; a sooner wake-up replaces a later one.
+  Lane& live() { return lanes_[0]; }
+  Lane& backlog() { return lanes_[1]; }
+
+  /// Wakes the thread after `delay`, instead of what was asked for before.
   void Wake(absl::Duration delay) {
     MutexLock lock(alarm_mutex_);
     if (alarm_set_) alarm_.Cancel();  // delivers its kWoken at once, which does no harm
     alarm_set_ = true;
     alarm_ = grpc::Alarm();
-    alarm_.Set(&queue_, WallAfter(delay), ToTag(kWoken));
+    alarm_.Set(&queue_, WallAfter(delay), reinterpret_cast<void*>(kWoken));
   }
 
   void Run() {
-    absl::Duration pause = kBackoffMin;
-    while (!stopping_) {
-      const SteadyTime opened = clock_.SteadyNow();
-      const absl::Status status = OneStream();
-      if (stopping_) break;
-      LogLoss(status);
-      if (clock_.SteadyNow() - opened >= kHealthyTime) pause = kBackoffMin;
-      const double jitter = std::uniform_real_distribution<double>(0.5, 1.5)(random_);
-      Pause(pause * jitter);
-      pause = std::min(pause * 2, BackoffMax(status, kBackoffMax));
+    while (true) {
+      const SteadyTime now = clock_.SteadyNow();
+      if (stopping_) {
+        Drain(now);
+      } else {
+        OpenWhatIsDue(now);
+      }
+      for (Lane& lane : lanes_) Pump(lane);
+      if (stopping_ && live().stream == nullptr && backlog().stream == nullptr) break;
+      void* tag = nullptr;
+      bool ok = false;
+      if (queue_.AsyncNext(&tag, &ok, WallAfter(TimeToWait(now))) ==
+          grpc::CompletionQueue::GOT_EVENT) {
+        Handle(reinterpret_cast<intptr_t>(tag), ok);
+      }
     }
-    queue_.Shutdown();
-    void* tag = nullptr;
-    bool ok = false;
     {
       MutexLock lock(alarm_mutex_);
       alarm_.Cancel();
     }
+    queue_.Shutdown();
+    void* tag = nullptr;
+    bool ok = false;
     while (queue_.Next(&tag, &ok)) {
     }
   }
 
-  /// Logs the loss of the collector once, not every attempt.
-  void LogLoss(const absl::Status& status) {
-    const std::string reason = OneLine(status.message());
-    if (reason == last_loss_) return;
-    last_loss_ = reason;
-    log::Warning("no stream to the collector",
-                 {{"collector", options_.collector}, {"error", reason}});
+  absl::Duration TimeToWait(SteadyTime now) {
+    if (stopping_) return std::max(drain_until_ - now, absl::ZeroDuration());
+    SteadyTime due = SteadyAfter(now, absl::Hours(1));
+    if (live().stream == nullptr) due = std::min(due, live().next_attempt);
+    // When a backlog will wait is only known once it does.
+    if (connected_ && backlog().stream == nullptr && backlog().next_attempt > now) {
+      due = std::min(due, backlog().next_attempt);
+    }
+    return std::max(due - now, absl::ZeroDuration());
   }
 
-  void Pause(absl::Duration span) {
-    const auto until = WallAfter(span);
-    void* tag = nullptr;
-    bool ok = false;
-    while (!stopping_ && queue_.AsyncNext(&tag, &ok, until) == grpc::CompletionQueue::GOT_EVENT) {
+  void OpenWhatIsDue(SteadyTime now) {
+    if (live().stream == nullptr && live().next_attempt <= now) {
+      const auto credentials =
+          LoadCredentials({options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
+      if (!credentials.ok()) return Lost(live(), credentials.status(), false, now);
+      channel_ = MakeChannel(options_, *credentials);
+      Open(live(), now);
+    }
+    if (connected_ && backlog().stream == nullptr && backlog().next_attempt <= now &&
+        spool_.BacklogWaits(options_.number)) {
+      Open(backlog(), now);
     }
   }
 
-  /// One stream from its opening to its end; the status says why it ended.
-  absl::Status OneStream() {
-    const auto credentials =
-        LoadCredentials({options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
-    FLEET_RETURN_IF_ERROR(credentials.status());
-    if (channel_ == nullptr || !options_.insecure) channel_ = MakeChannel(options_, *credentials);
-    const auto stub = v1::Ingest::NewStub(channel_);
-    grpc::ClientContext context;
-    stream_ = stub->PrepareAsyncUpload(&context, &queue_);
-    open_ = false;
-    writing_ = finishing_ = false;
-    pending_ = 1;
-    stream_->StartCall(ToTag(kStarted));
-    SteadyTime drain_until = SteadyTime::max();
-    while (pending_ > 0) {
-      if (stopping_ && drain_until == SteadyTime::max()) {
-        drain_until = SteadyAfter(clock_.SteadyNow(), kDrainTime);
-      }
-      const absl::Duration wait =
-          stopping_ ? std::max(drain_until - clock_.SteadyNow(), absl::ZeroDuration())
-                    : absl::Hours(1);
-      void* tag = nullptr;
-      bool ok = false;
-      const auto got = queue_.AsyncNext(&tag, &ok, WallAfter(wait));
-      if (got == grpc::CompletionQueue::GOT_EVENT)
-        Handle(static_cast<Tag>(reinterpret_cast<intptr_t>(tag)), ok);
-      if (stopping_ && (clock_.SteadyNow() >= drain_until || !open_)) context.TryCancel();
-      if (stopping_ && open_ && !writing_ && !half_closed_) HalfClose();
-    }
-    outbox_.Close();
-    connected_ = false;
-    half_closed_ = false;
-    stream_.reset();
-    return absl::Status(static_cast<absl::StatusCode>(status_.error_code()),
-                        status_.error_message());
+  void Open(Lane& lane, SteadyTime now) {
+    lane.stream = std::make_unique<UploadStream>(channel_, queue_, (lane.kind + 1) * kTags, now);
   }
 
-  void HalfClose() {
-    MaybeWrite();
-    if (writing_) return;
-    half_closed_ = true;
-    writing_ = true;
-    ++pending_;
-    stream_->WritesDone(ToTag(kWritten));
+  /// At the end: what waits is sent and its acks are taken, backlog has time at the next start.
+  void Drain(SteadyTime now) {
+    if (drain_until_ == SteadyTime::max()) {
+      drain_until_ = SteadyAfter(now, kDrainTime);
+      if (backlog().stream != nullptr) backlog().stream->Cancel();
+      if (live().stream != nullptr && !live().stream->welcomed) live().stream->Cancel();
+    }
+    if (now < drain_until_) return;
+    for (Lane& lane : lanes_) {
+      if (lane.stream != nullptr) lane.stream->Cancel();
+    }
   }
 
-  void Handle(Tag tag, bool ok) {
-    if (tag == kWoken) {
-      MaybeWrite();
-      return;
-    }
-    --pending_;
-    switch (tag) {
-      case kStarted:
-        if (!ok) return Finish();
-        SendHello();
-        return Read();
-      case kWritten:
-        writing_ = false;
-        if (!ok) return Finish();
-        return MaybeWrite();
-      case kRead:
-        if (!ok) return Finish();
-        HandleMessage();
-        return Read();
-      case kFinished:
-        return;
-      case kWoken:
+  void Handle(intptr_t tag, bool ok) {
+    if (tag < kTags) return;
+    Lane& lane = lanes_[static_cast<size_t>(tag / kTags - 1)];
+    switch (lane.stream->Handle(static_cast<UploadStream::Operation>(tag % kTags), ok)) {
+      case UploadStream::Event::kStarted:
+        return SendHello(lane);
+      case UploadStream::Event::kMessage:
+        HandleMessage(lane, lane.stream->message());
+        return lane.stream->Read();
+      case UploadStream::Event::kEnded:
+        return HandleEnd(lane);
+      case UploadStream::Event::kWritable:
+      case UploadStream::Event::kNone:
         return;
     }
   }
 
-  void SendHello() {
+  void SendHello(Lane& lane) {
     v1::AgentMessage message;
     v1::Hello& hello = *message.mutable_hello();
-    hello.set_lane(v1::Hello::LANE_LIVE);
+    hello.set_lane(lane.kind);
     hello.set_host(options_.host);
     hello.set_agent_version(options_.version);
-    hello.set_epoch(options_.epoch);
+    hello.set_epoch(spool_.epoch());
     hello.set_interval_seconds(absl::ToDoubleSeconds(options_.interval));
-    outbox_.Open();
-    open_ = true;
-    Write(message);
+    for (const Spool::Closed& closed : spool_.ClosedSegments()) {
+      v1::SpoolSegment& segment = *hello.add_spool();
+      segment.set_epoch(closed.id.epoch);
+      segment.set_segment(closed.id.number);
+      segment.set_reports(closed.reports);
+    }
+    lane.stream->Write(message);
   }
 
-  void Write(const v1::AgentMessage& message) {
-    writing_ = true;
-    ++pending_;
-    stream_->Write(message, ToTag(kWritten));
-  }
-
-  void MaybeWrite() {
-    if (!open_ || writing_ || finishing_ || half_closed_) return;
-    std::optional<Outbox::Batch> batch = outbox_.Take();
-    if (!batch.has_value()) return;
-    v1::AgentMessage message;
-    v1::Records& records = *message.mutable_records();
-    records.set_epoch(batch->segment.epoch);
-    records.set_segment(batch->segment.number);
-    records.set_first_index(batch->first_index);
-    records.set_data(std::move(batch->records));
-    records.set_sent_timestamp_seconds(absl::ToDoubleSeconds(clock_.Now() - absl::UnixEpoch()));
-    Write(message);
-  }
-
-  void Read() {
-    if (finishing_) return;
-    ++pending_;
-    stream_->Read(&received_, ToTag(kRead));
-  }
-
-  void HandleMessage() {
-    if (!received_.has_welcome()) return;
+  void HandleMessage(Lane& lane, const v1::CollectorMessage& message) {
+    if (message.has_ack()) {
+      spool_.Ack(options_.number, IdOf(message.ack()), message.ack().next_index());
+      return;
+    }
+    if (!message.has_welcome() || lane.stream->welcomed) return;
+    lane.stream->welcomed = true;
+    for (const v1::Ack& ack : message.welcome().safe()) {
+      spool_.Ack(options_.number, IdOf(ack), ack.next_index());
+    }
+    if (lane.kind == v1::Hello::LANE_BACKLOG) return spool_.OpenBacklog(options_.number);
     connected_ = true;
     last_loss_.clear();
     log::Info("connected", {{"collector", options_.collector},
-                            {"as", received_.welcome().host()},
-                            {"collector_version", received_.welcome().collector_version()}});
+                            {"as", message.welcome().host()},
+                            {"collector_version", message.welcome().collector_version()}});
+    const std::vector<std::string> checks = spool_.OpenLive(options_.number);
+    if (!checks.empty() && options_.refresh && !stopping_) options_.refresh(checks);
   }
 
-  void Finish() {
-    if (finishing_) return;
-    finishing_ = true;
-    open_ = false;
-    ++pending_;
-    stream_->Finish(&status_, ToTag(kFinished));
+  /// Writes what the lane has, one message at a time.
+  void Pump(Lane& lane) {
+    if (lane.stream == nullptr || !lane.stream->welcomed || !lane.stream->writable()) return;
+    const bool is_live = lane.kind == v1::Hello::LANE_LIVE;
+    std::optional<Spool::Batch> batch =
+        is_live ? spool_.TakeLive(options_.number) : spool_.TakeBacklog(options_.number);
+    if (batch.has_value()) return Send(lane, *std::move(batch));
+    if (is_live ? stopping_.load() : spool_.BacklogDone(options_.number)) {
+      lane.stream->WritesDone();
+    }
+  }
+
+  void Send(Lane& lane, Spool::Batch batch) {
+    const Spool::Stats stats = spool_.stats(options_.number);
+    v1::AgentMessage message;
+    v1::Records& records = *message.mutable_records();
+    records.set_epoch(batch.segment.epoch);
+    records.set_segment(batch.segment.number);
+    records.set_first_index(batch.first_index);
+    records.set_data(std::move(batch.records));
+    records.set_sent_timestamp_seconds(absl::ToDoubleSeconds(clock_.Now() - absl::UnixEpoch()));
+    if (batch.age.has_value()) {
+      records.set_segment_age_seconds(absl::ToDoubleSeconds(*batch.age));
+    }
+    records.set_last(batch.last);
+    records.set_spool_reports(stats.reports);
+    records.set_spool_bytes(stats.bytes);
+    records.set_spool_segments(stats.segments);
+    records.set_spool_oldest_seconds(absl::ToDoubleSeconds(stats.oldest_age));
+    records.set_spool_dropped_reports(stats.dropped_reports);
+    records.set_spool_damaged_bytes(stats.damaged_bytes);
+    lane.stream->Write(message);
+  }
+
+  void HandleEnd(Lane& lane) {
+    const SteadyTime now = clock_.SteadyNow();
+    const absl::Status status = lane.stream->status();
+    const bool welcomed = lane.stream->welcomed;
+    const absl::Duration life = now - lane.stream->opened();
+    const bool finished = lane.stream->half_closed() && status.ok();
+    lane.stream.reset();
+    if (lane.kind == v1::Hello::LANE_LIVE) {
+      connected_ = false;
+      spool_.CloseLive(options_.number);
+      if (!stopping_) Lost(lane, status, welcomed, now, life);
+      return;
+    }
+    if (absl::IsInvalidArgument(status) && spool_.RefuseBacklog(options_.number)) {
+      log::Warning("the collector refuses a segment of the spool, which is given up",
+                   {{"collector", options_.collector}, {"error", OneLine(status.message())}});
+    }
+    spool_.CloseBacklog(options_.number);
+    lane.next_attempt =
+        SteadyAfter(now, finished ? kBacklogPause : lane.backoff.Next(status, welcomed, life));
+  }
+
+  /// Sets the next attempt, and logs the loss of the collector once, not every attempt.
+  void Lost(Lane& lane, const absl::Status& status, bool welcomed, SteadyTime now,
+            absl::Duration life = absl::ZeroDuration()) {
+    lane.next_attempt = SteadyAfter(now, lane.backoff.Next(status, welcomed, life));
+    std::string reason = OneLine(status.message());
+    if (status.ok()) reason = "the collector ended the stream";
+    if (reason == last_loss_) return;
+    last_loss_ = reason;
+    log::Warning(
+        Backoff::IsRefusal(status) ? "the collector refuses us" : "no stream to the collector",
+        {{"collector", options_.collector}, {"error", reason}});
   }
 
   const UplinkOptions options_;
-  Outbox outbox_;
+  Spool& spool_;
   Clock& clock_;
-  std::mt19937_64 random_;
   grpc::CompletionQueue queue_;
   std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<Stream> stream_;
-  grpc::Status status_;
-  v1::CollectorMessage received_;
-  bool open_ = false;
-  bool writing_ = false;
-  bool half_closed_ = false;
-  bool finishing_ = false;
-  int pending_ = 0;  // operations whose tags have not come back
+  Lane lanes_[2];
   std::string last_loss_;
+  SteadyTime drain_until_ = SteadyTime::max();
 
   Mutex alarm_mutex_;
   grpc::Alarm alarm_ ABSL_GUARDED_BY(alarm_mutex_);
@@ -279,11 +302,9 @@ class Uplink::Loop {
   std::thread thread_;
 };
 
-Uplink::Uplink(UplinkOptions options, Clock& clock)
-    : loop_(std::make_unique<Loop>(std::move(options), clock)) {}
+Uplink::Uplink(UplinkOptions options, Spool& spool, Clock& clock)
+    : loop_(std::make_unique<Loop>(std::move(options), spool, clock)) {}
 Uplink::~Uplink() = default;
-void Uplink::Send(std::shared_ptr<const Report> report) { loop_->Send(std::move(report)); }
 bool Uplink::connected() const { return loop_->connected(); }
-uint64_t Uplink::dropped() const { return loop_->dropped(); }
 
 }  // namespace fleet::agent

@@ -1,19 +1,20 @@
 #pragma once
 
-#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
-#include <thread>
+#include <vector>
 
 #include "absl/time/time.h"
+#include "agent/spool.h"
 #include "common/clock.h"
-#include "common/report.h"
 
 namespace fleet::agent {
 
 struct UplinkOptions {
   std::string collector;  // host:port
+  size_t number = 0;      // of that collector in the spool
   bool insecure = false;  // plaintext; the caller made sure that it is loopback
   std::string tls_ca;     // PEM files
   std::string tls_cert;
@@ -21,27 +22,31 @@ struct UplinkOptions {
   std::string host;  // our name, believed only without TLS
   std::string version;
   absl::Duration interval;
-  uint64_t epoch = 0;
+  /// Called by the uplink's thread with the checks that a new live stream lacks.
+  std::function<void(const std::vector<std::string>& checks)> refresh;
 };
 
-/// Keeps one stream of live reports to one collector open, for ever: one thread on one completion
-/// queue, so that a cycle costs one wake-up. Reconnects with growing, jittered pauses. Send may be
-/// called by any thread.
+/// Brings what the spool holds to one collector, for ever: live reports on one stream and, while
+/// closed segments wait, backlog on a second one of the same channel. One thread on one completion
+/// queue, so that a cycle costs one wake-up.
 class Uplink {
  public:
-  static constexpr absl::Duration kBackoffMin = absl::Milliseconds(500);
-  static constexpr absl::Duration kBackoffMax = absl::Seconds(30);
-  /// A black-holed path is noticed after both.
+  /// A black-holed path is noticed after both, on both lanes.
   static constexpr absl::Duration kKeepaliveTime = absl::Seconds(15);
   static constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(10);
+  /// For TCP and TLS, when thousands of others want the same.
+  static constexpr absl::Duration kConnectTimeout = absl::Seconds(15);
+  /// After a backlog stream that ended well, before the next.
+  static constexpr absl::Duration kBacklogPause = absl::Seconds(1);
+  static constexpr absl::Duration kDrainTime = absl::Milliseconds(500);
 
-  Uplink(UplinkOptions options, Clock& clock);
-  /// Sends what waits, half a second at most, and ends.
+  /// `spool` and `clock` must outlive it.
+  Uplink(UplinkOptions options, Spool& spool, Clock& clock);
+  /// Sends what waits and takes the last acks, for kDrainTime at most.
   ~Uplink();
 
-  void Send(std::shared_ptr<const Report> report);
+  /// Whether the collector has welcomed the live stream.
   bool connected() const;
-  uint64_t dropped() const;
 
  private:
   class Loop;

@@ -31,8 +31,6 @@ constexpr MetricDesc kMetrics[] = {
     {"fleet_host_refused_series", MetricType::kGauge,
      "Series of the newest reports that are not served, by reason."},
     {"fleet_host_series", MetricType::kGauge, "Series served of the host."},
-    {"fleet_host_spool_reports", MetricType::kGauge,
-     "Reports that wait on the host for the collector."},
     {"fleet_host_status", MetricType::kGauge,
      "Worst verdict of the host's checks, unknown when it is silent: 0 ok, 1 warn, 2 crit, "
      "3 unknown."},
@@ -40,6 +38,15 @@ constexpr MetricDesc kMetrics[] = {
      "Whether the host was heard of within max(3 x its interval, 45 s)."},
     {"fleet_item_status", MetricType::kGauge,
      "Verdict of one part of a check: 0 ok, 1 warn, 2 crit, 3 unknown."},
+    {"fleet_spool_bytes", MetricType::kGauge, "Bytes that the spool takes on the host."},
+    {"fleet_spool_damaged_bytes_total", MetricType::kCounter,
+     "Bytes of the host's spool that were found unreadable since its agent started."},
+    {"fleet_spool_dropped_reports_total", MetricType::kCounter,
+     "Reports dropped from the host's spool for one of its bounds since its agent started."},
+    {"fleet_spool_oldest_age_seconds", MetricType::kGauge,
+     "Age of the oldest segment in the host's spool."},
+    {"fleet_spool_reports", MetricType::kGauge, "Reports that wait on the host for the collector."},
+    {"fleet_spool_segments", MetricType::kGauge, "Segments in the host's spool."},
 };
 
 enum Builtin : size_t {
@@ -53,10 +60,15 @@ enum Builtin : size_t {
   kHostRefusedReports,
   kHostRefusedSeries,
   kHostSeries,
-  kHostSpoolReports,
   kHostStatus,
   kHostUp,
   kItemStatus,
+  kSpoolBytes,
+  kSpoolDamagedBytes,
+  kSpoolDroppedReports,
+  kSpoolOldestAge,
+  kSpoolReports,
+  kSpoolSegments,
   kBuiltins
 };
 static_assert(std::size(kMetrics) == kBuiltins);
@@ -100,6 +112,23 @@ void VisitCheck(size_t index, const CheckView& check, Sink sink) {
   }
 }
 
+double SpoolValue(size_t index, const SpoolFacts& spool) {
+  switch (index) {
+    case kSpoolBytes:
+      return static_cast<double>(spool.bytes);
+    case kSpoolDamagedBytes:
+      return static_cast<double>(spool.damaged_bytes);
+    case kSpoolDroppedReports:
+      return static_cast<double>(spool.dropped_reports);
+    case kSpoolOldestAge:
+      return absl::ToDoubleSeconds(spool.oldest_age);
+    case kSpoolSegments:
+      return static_cast<double>(spool.segments);
+    default:
+      return static_cast<double>(spool.reports);
+  }
+}
+
 void VisitHost(size_t index, const HostView& host, Sink sink) {
   // Of a silent host only this much is left.
   if (index == kHostUp) return sink({}, host.up ? 1 : 0);
@@ -119,8 +148,13 @@ void VisitHost(size_t index, const HostView& host, Sink sink) {
       return;
     case kHostSeries:
       return sink({}, static_cast<double>(host.series));
-    case kHostSpoolReports:
-      return sink({}, static_cast<double>(host.spool_reports));
+    case kSpoolBytes:
+    case kSpoolDamagedBytes:
+    case kSpoolDroppedReports:
+    case kSpoolOldestAge:
+    case kSpoolReports:
+    case kSpoolSegments:
+      return sink({}, SpoolValue(index, host.spool));
     default:
       for (const CheckView& check : host.checks) {
         if (!check.stale && !check.status->absent) VisitCheck(index, check, sink);

@@ -50,7 +50,7 @@ struct FleetState::Host {
   SteadyTime last_seen ABSL_GUARDED_BY(mutex);
   absl::Time last_seen_wall ABSL_GUARDED_BY(mutex);
   absl::Duration skew ABSL_GUARDED_BY(mutex);
-  uint64_t spool_reports ABSL_GUARDED_BY(mutex) = 0;
+  SpoolFacts spool ABSL_GUARDED_BY(mutex);
   uint64_t refused_reports ABSL_GUARDED_BY(mutex) = 0;
   double tokens ABSL_GUARDED_BY(mutex) = 0;
   SteadyTime tokens_at ABSL_GUARDED_BY(mutex);
@@ -191,7 +191,7 @@ void FleetState::Disconnect(absl::string_view host_name, uint64_t connection) {
 }
 
 absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport& report,
-                               absl::Time sent, uint64_t spool_reports) {
+                               absl::Time sent, const SpoolFacts& spool) {
   const std::shared_ptr<Host> host = Find(host_name);
   if (host == nullptr) return absl::NotFoundError("no stream of this host was opened");
   const SteadyTime now = clock_.SteadyNow();
@@ -203,7 +203,7 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
     const bool was_up = now - host->last_seen <= FreshFor(host->interval);
     host->Hear(now, wall);
     if (sent != absl::InfinitePast()) host->skew = sent - wall;
-    host->spool_reports = spool_reports;
+    host->spool = spool;
     if (!host->TakeToken(now, options_.limits.reports_per_second)) {
       ++host->refused_reports;
       return absl::ResourceExhaustedError("more reports per second than the limit");
@@ -338,7 +338,7 @@ HostView FleetState::View(Host& host, SteadyTime now) const {
   view.skew = host.skew;
   view.agent_version = host.agent_version;
   if (!host.connections.empty()) view.address = host.connections.back().address;
-  view.spool_reports = host.spool_reports;
+  view.spool = host.spool;
   view.refused_reports = host.refused_reports;
   view.checks.reserve(host.checks.size());
   for (const CheckEntry& entry : host.checks) {

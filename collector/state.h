@@ -49,6 +49,16 @@ struct AgentHello {
   absl::Duration interval;
 };
 
+/// What an agent says of the reports that wait with it.
+struct SpoolFacts {
+  uint64_t reports = 0;  // that wait for this collector
+  uint64_t segments = 0;
+  uint64_t bytes = 0;
+  absl::Duration oldest_age = absl::ZeroDuration();
+  uint64_t dropped_reports = 0;  // for a bound, since the agent started
+  uint64_t damaged_bytes = 0;    // found unreadable, since the agent started
+};
+
 /// One check of one host at the moment of a snapshot. Everything it points to is immutable.
 struct CheckView {
   std::string name;
@@ -80,7 +90,7 @@ struct HostView {
   absl::Duration skew;
   std::string agent_version;
   std::string address;
-  uint64_t spool_reports = 0;
+  SpoolFacts spool;
   uint64_t series = 0;
   uint64_t refused_series[kRefusals] = {};  // of the newest reports
   uint64_t refused_reports = 0;             // since the collector started
@@ -136,11 +146,11 @@ class FleetState {
   void Disconnect(absl::string_view host, uint64_t connection);
 
   /// Takes a report of the live lane (the backlog is history, not state), sent at `sent` by the
-  /// host's clock (InfinitePast: not known), while `spool_reports` wait there.
+  /// host's clock (InfinitePast: not known), with `spool` behind it.
   /// Errors: kNotFound without Connect; kResourceExhausted beyond the rate or the number of checks:
   /// counted, the report is not served, nothing else is wrong.
   absl::Status Apply(absl::string_view host, const DecodedReport& report, absl::Time sent,
-                     uint64_t spool_reports = 0);
+                     const SpoolFacts& spool = {});
 
   /// Called with each report whose status is another object than that before it (null: there was
   /// none), after it is applied, by the thread that brought it; set before the first report.

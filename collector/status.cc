@@ -141,6 +141,14 @@ void FillNotes(const HostView& host, const StateLimits& limits, v1::HostStatus& 
                                 : std::string(kWhy[i]);
     out.add_notes(absl::StrCat(host.refused_series[i], " series not served: ", why));
   }
+  if (host.spool.dropped_reports > 0) {
+    out.add_notes(absl::StrCat(host.spool.dropped_reports,
+                               " reports dropped from its spool since its agent started"));
+  }
+  if (host.spool.damaged_bytes > 0) {
+    out.add_notes(absl::StrCat(HumanBytes(static_cast<double>(host.spool.damaged_bytes)),
+                               " of its spool were damaged and are lost"));
+  }
   if (host.refused_reports > 0) {
     out.add_notes(absl::StrCat(host.refused_reports, " reports refused: limits of ",
                                limits.reports_per_second, " per second and ",
@@ -154,7 +162,7 @@ void FillHost(const CauseGraph& graph, const HostView& host, const StateLimits& 
   out.set_verdict(ToProto(HostVerdict(host)));
   out.set_up(host.up);
   out.set_age_seconds(absl::ToDoubleSeconds(host.age));
-  out.set_spool_reports(host.spool_reports);
+  out.set_spool_reports(host.spool.reports);
   out.set_agent_version(host.agent_version);
   out.set_address(Clean(host.address));
   out.set_clock_skew_seconds(absl::ToDoubleSeconds(host.skew));

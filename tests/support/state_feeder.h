@@ -35,7 +35,8 @@ class StateFeeder {
     return stream->second.decoder
                    .Feed(bytes,
                          [&](const DecodedReport& decoded) {
-                           outcome_ = state_.Apply(host, decoded, clock_.Now() + skew, 3);
+                           outcome_ = state_.Apply(host, decoded, clock_.Now() + skew,
+                                                   {.reports = 3, .dropped_reports = 2});
                            return absl::OkStatus();
                          })
                    .ok()

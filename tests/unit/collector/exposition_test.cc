@@ -32,7 +32,7 @@ std::string Agents(absl::string_view text) {
   std::vector<absl::string_view> kept;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     if (line.find("fleet_host_") == line.npos && line.find("fleet_check_") == line.npos &&
-        line.find("fleet_item_") == line.npos) {
+        line.find("fleet_spool_") == line.npos && line.find("fleet_item_") == line.npos) {
       kept.push_back(line);
     }
   }
@@ -176,7 +176,8 @@ TEST_F(ExpositionTest, SaysWhatIsKnownOfHostsChecksAndItems) {
            absl::StrCat("fleet_host_last_seen_timestamp_seconds{", kTail, "1.7e+09"),
            absl::StrCat("fleet_host_status{", kTail, "1"),
            absl::StrCat("fleet_host_series{", kTail, "7"),
-           absl::StrCat("fleet_host_spool_reports{", kTail, "3"),
+           absl::StrCat("fleet_spool_reports{", kTail, "3"),
+           absl::StrCat("fleet_spool_dropped_reports_total{", kTail, "2"),
            absl::StrCat("fleet_host_refused_series{reason=\"limit\",", kTail, "0"),
            absl::StrCat("fleet_check_status{check=\"example\",", kTail, "1"),
            absl::StrCat("fleet_check_success{check=\"example\",", kTail, "1"),
@@ -214,7 +215,7 @@ TEST_F(ExpositionTest, StreamsTheSameTextInPiecesOfAnySize) {
     const std::string text = Render(view, format);
     const std::vector<std::string> lines = absl::StrSplit(text, '\n');
     // The last is empty.
-    const size_t samples = 30 * (500 + 500 + 8 + 4 + 4);
+    const size_t samples = 30 * (500 + 500 + 7 + 4 + 4 + 6);
     const size_t headers = 2 * (7 + BuiltinMetrics().size());
     EXPECT_EQ(lines.size() - 1, samples + headers + (format == ExpositionFormat::kText ? 0 : 1));
     for (const size_t step : {size_t{9973}, size_t{65536}, size_t{1} << 20}) {

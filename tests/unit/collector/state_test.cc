@@ -50,6 +50,8 @@ TEST_F(StateTest, SaysTheNewestOfEachCheck) {
   EXPECT_EQ(host.age_seconds(), 5);
   EXPECT_EQ(host.clock_skew_seconds(), 3);
   EXPECT_EQ(host.spool_reports(), 3u);
+  EXPECT_THAT(host.notes(),
+              ElementsAre("2 reports dropped from its spool since its agent started"));
   EXPECT_EQ(host.series(), 1u);
   EXPECT_THAT(host.absent(), ElementsAre("raid"));
   ASSERT_EQ(host.checks_size(), 2);
@@ -154,9 +156,10 @@ TEST_F(StateTest, LimitsAreCountedAndSaidInWords) {
   EXPECT_THAT(state_.Connect("c", {}, ""), HasCode(absl::StatusCode::kResourceExhausted));
   const v1::StatusReply reply = Status();
   EXPECT_EQ(reply.hosts(0).series(), 1u);
-  EXPECT_THAT(reply.hosts(0).notes(),
-              ElementsAre(HasSubstr("2 series not served: limit of 3 per host"),
-                          HasSubstr("13 reports refused")));
+  EXPECT_THAT(
+      reply.hosts(0).notes(),
+      ElementsAre(HasSubstr("2 series not served: limit of 3 per host"),
+                  HasSubstr("2 reports dropped from its spool"), HasSubstr("13 reports refused")));
   EXPECT_THAT(reply.notes(), ElementsAre(HasSubstr("limit of 2 hosts")));
 }
 
