@@ -4,8 +4,6 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
-#include "common/clock.h"
 
 namespace grpc {
 class ChannelCredentials;
@@ -26,9 +24,5 @@ struct CredentialPaths {
 /// Errors: as ReadSecretFile; kInvalidArgument for texts that cannot be used.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> LoadCredentials(
     const CredentialPaths& paths);
-
-/// The longest pause between two attempts after `refusal`. A collector that refuses our certificate
-/// will go on refusing it until somebody acts; anything else may pass at any moment.
-absl::Duration BackoffMax(const absl::Status& refusal, absl::Duration usual);
 
 }  // namespace fleet::agent
