@@ -6,6 +6,7 @@
 #include "common/status_macros.h"
 
 namespace fleet::agent {
+
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> LoadCredentials(
     const CredentialPaths& paths) {
   if (paths.insecure) return grpc::InsecureChannelCredentials();

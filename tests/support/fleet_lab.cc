@@ -1,0 +1,97 @@
+#include "tests/support/fleet_lab.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "tests/support/fleet_processes.h"
+
+#ifndef FLEET_BIN_DIR
+#error "FLEET_BIN_DIR names where the programs are"
+#endif
+
+namespace fleet::test {
+namespace {
+
+std::string Program(absl::string_view name) { return absl::StrCat(FLEET_BIN_DIR, "/", name); }
+
+std::vector<std::string> Wrapped(std::vector<std::string> wrapper, std::vector<std::string> argv) {
+  wrapper.insert(wrapper.end(), argv.begin(), argv.end());
+  return wrapper;
+}
+
+}  // namespace
+
+FleetLab::FleetLab() : grpc_port_(FreePort()), http_port_(FreePort()) {}
+
+std::string FleetLab::url(absl::string_view path) const {
+  return absl::StrCat("http://127.0.0.1:", http_port_, path);
+}
+
+std::string FleetLab::log(absl::string_view program) const {
+  return ReadFile(dir_ / absl::StrCat(program, ".log"));
+}
+
+void FleetLab::StartCollector(const CollectorOptions& options) {
+  const std::string listen = options.grpc_listen.empty() ? grpc_address() : options.grpc_listen;
+  WriteFile(
+      dir_ / "collector.yaml",
+      absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:", http_port_,
+                   "\"}\ninsecure: true\ndata_dir: ", collector_dir(), "\n", options.extra));
+  collector_.reset();
+  collector_ = std::make_unique<Process>(
+      Wrapped(options.wrapper, {Program("fleet-collector"), "--config", dir_ / "collector.yaml"}),
+      Process::Options{dir_ / "collector.log", options.environment, "", ""});
+}
+
+bool FleetLab::WaitReady() {
+  return WaitFor([this] { return HttpGet(url("/-/ready")).code == 200; });
+}
+
+void FleetLab::StartAgent(const std::string& host, const AgentOptions& options) {
+  std::string config =
+      absl::StrCat("collector: ", options.collector.empty() ? grpc_address() : options.collector,
+                   "\ninsecure: true\nhost: ", host, "\ninterval: ", options.interval,
+                   "\ndata_dir: ", agent_dir(host), "\n", options.extra);
+  if (!options.checks.empty()) absl::StrAppend(&config, "checks:\n", options.checks);
+  WriteFile(agent_config(host), config);
+  agents_.erase(host);
+  agents_[host] = std::make_unique<Process>(
+      Wrapped(options.wrapper, {Program("fleet-agent"), "--config", agent_config(host), "--root",
+                                absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/hosts/tempo")}),
+      Process::Options{dir_ / absl::StrCat(host, ".log"), options.environment, "", ""});
+}
+
+Output FleetLab::Fleetctl(std::vector<std::string> arguments) const {
+  std::vector<std::string> argv = {Program("fleetctl"), "--insecure", "--collector",
+                                   grpc_address()};
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  return RunProgram(argv);
+}
+
+nlohmann::json FleetLab::Status() const {
+  return nlohmann::json::parse(Fleetctl({"status", "-o", "json"}).text, nullptr, false);
+}
+
+nlohmann::json FleetLab::Host(const std::string& host) const {
+  const nlohmann::json status = Status();
+  if (!status.is_object()) return nullptr;
+  for (const auto& entry : status["hosts"]) {
+    if (entry["name"] == host) return entry;
+  }
+  return nullptr;
+}
+
+double FleetLab::SelfMetric(absl::string_view series) const {
+  for (absl::string_view line : absl::StrSplit(HttpGet(url("/metrics/self")).body, '\n')) {
+    double value = 0;
+    if (absl::ConsumePrefix(&line, series) && absl::ConsumePrefix(&line, " ") &&
+        absl::SimpleAtod(line, &value)) {
+      return value;
+    }
+  }
+  return -1;
+}
+
+}  // namespace fleet::test
