@@ -269,14 +269,17 @@ TEST_F(ReceiverTest, CountsWhatRetentionTookUnsent) {
   rig_.Report("tempo", kFirst, Load(1));
   rig_.Round();
   rig_.tsdb.answer = [] { return MakeResponse(503, "starting"); };
-  for (int i = 1; i <= 3; ++i) rig_.Report("tempo", kFirst, Load(i), absl::Seconds(i));
-  rig_.Advance(absl::Seconds(3));
-  rig_.Restart();  // the count is known after a restart, too
-  rig_.Round();
+  rig_.Report("tempo", kFirst, Load(2), absl::Seconds(1));
+  rig_.Advance(absl::Seconds(1));  // this one is on its way
+  for (int i = 2; i <= 4; ++i) rig_.Report("tempo", kFirst, Load(i), absl::Seconds(i));
+  rig_.Advance(absl::Seconds(4));
   rig_.source.Remove("tempo", kFirst);
   rig_.Advance(absl::Seconds(1));
   EXPECT_EQ(rig_.receiver->stats().lost_reports, 3u);
   EXPECT_EQ(rig_.receiver->stats().pending_segments, 0u);
+  rig_.tsdb.answer = nullptr;
+  rig_.Advance(absl::Seconds(30));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:1", "1:2"));
 }
 
 TEST_F(ReceiverTest, CountsADamagedRestAndGoesOn) {
