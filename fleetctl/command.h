@@ -35,6 +35,11 @@ absl::Span<const Command> Commands();
 Command::Run AddStatus(CLI::App& app, Context& context);
 Command::Run AddExplain(CLI::App& app, Context& context);
 Command::Run AddHosts(CLI::App& app, Context& context);
+Command::Run AddEnroll(CLI::App& app, Context& context);
+Command::Run AddJoin(CLI::App& app, Context& context);
+Command::Run AddRevoke(CLI::App& app, Context& context);
+Command::Run AddRetire(CLI::App& app, Context& context);
+Command::Run AddCa(CLI::App& app, Context& context);
 Command::Run AddCompletion(CLI::App& app, Context& context);
 Command::Run AddComplete(CLI::App& app, Context& context);
 

@@ -13,7 +13,8 @@ namespace fleet::ctl {
 
 absl::Span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      {AddStatus}, {AddExplain}, {AddHosts}, {AddCompletion}, {AddComplete},
+      {AddStatus}, {AddExplain}, {AddHosts}, {AddEnroll},     {AddJoin},
+      {AddRevoke}, {AddRetire},  {AddCa},    {AddCompletion}, {AddComplete},
   };
   return kCommands;
 }
