@@ -86,14 +86,30 @@ class Converter {
         loader_.AddProblem(field, "insecure: true is possible only with a collector on loopback");
       }
     }
-    if (config.insecure() || config.collector_size() == 0) return;
-    if (tls.ca().empty() || tls.cert().empty() || tls.key().empty()) {
-      loader_.AddProblem("tls", "expected ca, cert and key (or insecure: true on loopback)");
-      return;
+    const bool any = !tls.ca().empty() || !tls.cert().empty() || !tls.key().empty();
+    if (!any && !config.data_dir().empty()) {
+      // Where `fleet-agent join` puts them.
+      settings_.tls_ca = config.data_dir() + "/tls/ca.pem";
+      settings_.tls_cert = config.data_dir() + "/tls/cert.pem";
+      settings_.tls_key = config.data_dir() + "/tls/key.pem";
     }
-    SecretFile(tls.ca(), "tls.ca");
-    SecretFile(tls.cert(), "tls.cert");
-    SecretFile(tls.key(), "tls.key");
+    if (config.insecure() || config.collector_size() == 0) return;
+    if (!any && config.data_dir().empty()) {
+      loader_.AddProblem("tls",
+                         "expected ca, cert and key, or a data_dir for them "
+                         "(or insecure: true on loopback)");
+    } else if (!any && absl::IsNotFound(ReadSecretFile(settings_.tls_cert).status())) {
+      loader_.AddProblem("tls",
+                         absl::StrCat("this host has no certificate yet (", settings_.tls_cert,
+                                      "): fleetctl enroll on the admin's machine, then here "
+                                      "the fleet-agent join that it prints"));
+    } else if (any && (tls.ca().empty() || tls.cert().empty() || tls.key().empty())) {
+      loader_.AddProblem("tls", "expected all of ca, cert and key, or none of them");
+    } else {
+      SecretFile(settings_.tls_ca, "tls.ca");
+      SecretFile(settings_.tls_cert, "tls.cert");
+      SecretFile(settings_.tls_key, "tls.key");
+    }
   }
 
   void ConvertEcho(const v1::EchoConfig& echo) {

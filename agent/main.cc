@@ -11,12 +11,14 @@
 #include <map>
 #include <random>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "agent/checks/filesystem_stats.h"
 #include "agent/commands.h"
 #include "agent/config.h"
 #include "agent/echo.h"
+#include "agent/join_command.h"
 #include "agent/redis/acl.h"
 #include "agent/scheduler.h"
 #include "agent/spool.h"
@@ -24,6 +26,7 @@
 #include "agent/tinc_hook.h"
 #include "agent/uplink.h"
 #include "agent/watcher.h"
+#include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/service_notify.h"
 #include "common/version.h"
@@ -43,6 +46,7 @@ struct Arguments {
   std::string forget;
   RedisAclOptions redis_acl;
   SpoolCommandOptions spool;
+  JoinArguments join;
 };
 
 std::string Hostname() {
@@ -152,6 +156,22 @@ int RunRedisAclCommand(const Arguments& arguments) {
   return 0;
 }
 
+/// Joins with what can be read of the settings: that there is no certificate yet is no problem
+/// here.
+int RunJoin(Arguments& arguments) {
+  ConfigLoader loader;
+  v1::AgentConfig config;
+  if (!arguments.config.empty()) loader.LoadFile(arguments.config, config);
+  const AgentSettings settings = ToSettings(config, loader);
+  for (const ConfigProblem& problem : loader.problems()) {
+    if (absl::StartsWith(problem.field, "tls")) continue;
+    std::cerr << loader.Problems() << "\n";
+    return 1;
+  }
+  arguments.join.config = arguments.config;
+  return RunJoinCommand(arguments.join, settings);
+}
+
 /// Logs a check's verdict when it changes, not each time it is found again.
 class VerdictLog {
  public:
@@ -241,6 +261,7 @@ int RunDaemon(const Arguments& arguments) {
                                    {"checks", absl::StrJoin(names, ",")}});
 
   const std::unique_ptr<Spool> spool = MakeSpool(settings);
+  const std::unique_ptr<Renewal> renewal = StartRenewal(settings);
   VerdictLog verdicts;
   std::unique_ptr<Scheduler> scheduler;
   Watcher watcher(env.fs, [&scheduler](const std::string& check) { scheduler->Trigger(check); });
@@ -321,6 +342,12 @@ int Main(int argc, char** argv) {
       spool->add_subcommand("export", "print its reports as JSON, one per line, oldest first");
   spool_export->add_option("--since", arguments.spool.since,
                            "only runs started since then: a span as 6h, or 2024-05-01T12:00:00Z");
+  CLI::App* join = app.add_subcommand(
+      "join", "become a host of the fleet, with the token that fleetctl enroll printed");
+  join->add_option("token", arguments.join.token, "the token; - reads it from standard input")
+      ->required();
+  join->add_option("--collector", arguments.join.collector,
+                   "host:port, where this host reaches it otherwise than the token says");
   CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
   docs->group("");  // for ./dev, not for people
   try {
@@ -329,6 +356,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 64;
   }
   if (arguments.verbose) log::SetLevel(log::Level::kDebug);
+  QuietGrpc();
   if (arguments.check_config) {
     AgentSettings settings;
     if (!LoadSettings(arguments, settings)) return 1;
@@ -341,6 +369,7 @@ int Main(int argc, char** argv) {
   if (forget->parsed()) return RunForgetCommand(arguments);
   if (redis_acl->parsed()) return RunRedisAclCommand(arguments);
   if (spool->parsed()) return RunSpoolCommand(arguments, spool->get_subcommands()[0]->get_name());
+  if (join->parsed()) return RunJoin(arguments);
   if (docs->parsed()) {
     std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
     return 0;

@@ -65,7 +65,24 @@ void ReadIssuer(const v1::CollectorConfig& config, TrustOptions& trust, ConfigLo
   }
 }
 
-void ReadTls(const v1::CollectorConfig& config, CollectorOptions& options, ConfigLoader& loader) {
+/// Without tls, what lies in data_dir/tls is taken, where `fleetctl ca init` says to put it.
+void TakeTlsOfDataDir(v1::CollectorConfig& config) {
+  const std::string directory = config.data_dir() + "/tls/";
+  v1::TlsConfig& tls = *config.mutable_tls();
+  tls.set_ca(directory + "ca.pem");
+  tls.set_cert(directory + "cert.pem");
+  tls.set_key(directory + "key.pem");
+  v1::TrustConfig& trust = *config.mutable_trust();
+  if (!trust.issuer_cert().empty() || !trust.issuer_key().empty()) return;
+  if (absl::IsNotFound(ReadSecretFile(directory + "issuer.key").status())) return;
+  trust.set_issuer_cert(directory + "issuer.pem");
+  trust.set_issuer_key(directory + "issuer.key");
+}
+
+void ReadTls(v1::CollectorConfig& config, CollectorOptions& options, ConfigLoader& loader) {
+  const bool in_data_dir =
+      !config.data_dir().empty() && ReadSecretFile(config.data_dir() + "/tls/cert.pem").ok();
+  if (!config.has_tls() && !config.insecure() && in_data_dir) TakeTlsOfDataDir(config);
   if (config.has_tls()) {
     TrustOptions trust;
     trust.tls.ca = ReadPem(config.tls().ca(), "tls.ca", loader);
@@ -80,8 +97,8 @@ void ReadTls(const v1::CollectorConfig& config, CollectorOptions& options, Confi
       loader.AddProblem("data_dir", "expected with tls: who was revoked must outlive a restart");
     }
   }
-  if (config.has_trust() && !config.has_tls()) {
-    loader.AddProblem("trust", "expected tls as well");
+  if (config.has_trust() && config.insecure()) {
+    loader.AddProblem("trust", "there is none with insecure");
   }
   if (config.insecure() && config.has_tls()) {
     loader.AddProblem("insecure", "either tls or insecure, not both");
@@ -91,8 +108,10 @@ void ReadTls(const v1::CollectorConfig& config, CollectorOptions& options, Confi
         absl::StrCat("insecure listens on loopback only, such as 127.0.0.1:10235, not ",
                      options.grpc.ToString()));
   } else if (!config.insecure() && !config.has_tls()) {
-    loader.AddProblem("tls",
-                      "expected ca, cert and key (or insecure: true on loopback, to try it out)");
+    loader.AddProblem(
+        "tls",
+        "expected ca, cert and key here or below data_dir/tls; fleetctl ca init makes "
+        "them (or insecure: true on loopback, to try it out)");
   }
 }
 

@@ -44,7 +44,6 @@ absl::Time SentAt(const v1::Records& records) {
   return absl::UnixEpoch() + absl::Seconds(seconds);
 }
 
-<<<<<<< HEAD
 constexpr absl::Duration kAgeMax = absl::Hours(24 * 3650);
 constexpr absl::Duration kSameClock = absl::Seconds(1);
 
@@ -62,7 +61,8 @@ absl::Duration OffsetOf(const v1::Records& records, absl::Time created, absl::Ti
   if (absl::AbsDuration(offset) < kSameClock) offset = absl::ZeroDuration();
   // Nothing was created later than now.
   return std::min(offset, absl::Trunc(now - created, absl::Microseconds(1)));
-=======
+}
+
 SpoolFacts SpoolOf(const v1::Records& records) {
   SpoolFacts spool;
   spool.reports = records.spool_reports();
@@ -73,7 +73,6 @@ SpoolFacts SpoolOf(const v1::Records& records) {
   spool.dropped_reports = records.spool_dropped_reports();
   spool.damaged_bytes = records.spool_damaged_bytes();
   return spool;
->>>>>>> spool
 }
 
 }  // namespace
@@ -156,18 +155,12 @@ void IngestStream::NoteHistory(const v1::Records& records, const DecodedReport& 
 absl::Status IngestStream::Receive(const v1::Records& records, const DecodedReport& report) {
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
-<<<<<<< HEAD
   if (!live()) {
     NoteHistory(records, report);
     return absl::OkStatus();
   }
   if (report.index < known_) return absl::OkStatus();  // a repeat is not news
-  const absl::Status applied =
-      hub_.state_.Apply(host_, report, SentAt(records), records.spool_reports());
-=======
-  if (lane_ != v1::Hello::LANE_LIVE) return absl::OkStatus();
   const absl::Status applied = hub_.state_.Apply(host_, report, SentAt(records), SpoolOf(records));
->>>>>>> spool
   // Beyond a limit a report is safe but not served; the state counts and says so.
   return absl::IsResourceExhausted(applied) ? absl::OkStatus() : applied;
 }

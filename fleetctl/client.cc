@@ -4,50 +4,24 @@
 
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/address.h"
-#include "common/config_loader.h"
 #include "common/escape.h"
 #include "common/status_macros.h"
 #include "fleet/v1/fleet.grpc.pb.h"
 #include "fleet/v1/history.grpc.pb.h"
+#include "fleetctl/channel.h"
 
 namespace fleet::ctl {
 namespace {
 
-constexpr int kReplyBytesMax = 256 << 20;
-
-/// Without its certificate nobody is allowed in: said so, with the option that names another.
-absl::StatusOr<std::string> ReadPem(const std::string& path, absl::string_view option) {
-  absl::StatusOr<std::string> pem = ReadSecretFile(path);
-  if (pem.ok()) return pem;
-  return absl::FailedPreconditionError(
-      absl::StrCat(pem.status().message(), "; name another file by ", option,
-                   ", or try --insecure with a collector on loopback"));
-}
-
 /// A stub of `Service`, such as v1::Fleet.
 template <typename Service>
 absl::StatusOr<std::unique_ptr<typename Service::Stub>> Connect(const ClientOptions& options) {
-  std::shared_ptr<grpc::ChannelCredentials> credentials;
-  if (options.insecure) {
-    FLEET_ASSIGN_OR_RETURN(const Address address, ParseAddress(options.collector));
-    if (!IsLoopback(address.host)) {
-      return absl::InvalidArgumentError("--insecure is possible only with a collector on loopback");
-    }
-    credentials = grpc::InsecureChannelCredentials();
-  } else {
-    grpc::SslCredentialsOptions ssl;
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_root_certs, ReadPem(options.ca, "--ca"));
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_cert_chain, ReadPem(options.cert, "--cert"));
-    FLEET_ASSIGN_OR_RETURN(ssl.pem_private_key, ReadPem(options.key, "--key"));
-    credentials = grpc::SslCredentials(ssl);
-  }
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kReplyBytesMax);
-  return Service::NewStub(grpc::CreateCustomChannel(options.collector, credentials, arguments));
+  FLEET_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel, OpenChannel(options));
+  return Service::NewStub(channel);
 }
+
+}  // namespace
 
 absl::Status ToStatus(const ClientOptions& options, const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
@@ -59,6 +33,8 @@ absl::Status ToStatus(const ClientOptions& options, const grpc::Status& status) 
   }
   return absl::Status(code, said);
 }
+
+namespace {
 
 /// Reading a month takes its time.
 constexpr auto kPastTimeout = std::chrono::seconds(120);

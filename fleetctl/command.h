@@ -38,6 +38,11 @@ Command::Run AddHosts(CLI::App& app, Context& context);
 Command::Run AddHistory(CLI::App& app, Context& context);
 Command::Run AddEvents(CLI::App& app, Context& context);
 Command::Run AddExport(CLI::App& app, Context& context);
+Command::Run AddEnroll(CLI::App& app, Context& context);
+Command::Run AddJoin(CLI::App& app, Context& context);
+Command::Run AddRevoke(CLI::App& app, Context& context);
+Command::Run AddRetire(CLI::App& app, Context& context);
+Command::Run AddCa(CLI::App& app, Context& context);
 Command::Run AddCompletion(CLI::App& app, Context& context);
 Command::Run AddComplete(CLI::App& app, Context& context);
 

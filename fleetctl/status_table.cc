@@ -269,18 +269,6 @@ std::string RenderStatusTsv(const v1::StatusReply& reply) {
   return out;
 }
 
-std::string RenderHosts(const v1::StatusReply& reply, const ViewOptions& options) {
-  Table table({"HOST", "UP", "SEEN", "CLOCK", "SERIES", "AGENT", "ADDRESS"});
-  for (const v1::HostStatus& host : reply.hosts()) {
-    const double skew = host.clock_skew_seconds();
-    table.Add({host.name(), host.up() ? "up" : "silent", Age(host.age_seconds()),
-               absl::StrCat(skew < 0 ? "" : "+", HumanDuration(absl::Seconds(skew))),
-               absl::StrCat(host.series()), host.agent_version(), host.address()},
-              host.up() ? v1::VERDICT_OK : v1::VERDICT_UNKNOWN, 1);
-  }
-  return table.Render(options.width, options.color);
-}
-
 int StatusExitCode(const v1::StatusReply& reply, absl::string_view fail_on) {
   const int limit = fail_on == "crit" ? 3 : fail_on == "warn" ? 1 : 0;
   return Badness(reply.verdict()) < limit ? 0 : static_cast<int>(reply.verdict());

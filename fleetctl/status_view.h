@@ -4,6 +4,7 @@
 
 #include "absl/strings/string_view.h"
 #include "fleet/v1/fleet.pb.h"
+#include "fleet/v1/trust.pb.h"
 
 /// The state of the fleet as people and programs read it. All pure.
 namespace fleet::ctl {
@@ -25,8 +26,13 @@ std::string RenderStatusJson(const v1::StatusReply& reply);
 /// host, check, item, verdict, age in seconds, cause, reason: one line each, with a header line.
 std::string RenderStatusTsv(const v1::StatusReply& reply);
 
-/// `fleetctl hosts`.
-std::string RenderHosts(const v1::StatusReply& reply, const ViewOptions& options);
+/// `fleetctl hosts`: who reports, and who else has a certificate as an agent or is retired.
+std::string RenderHosts(const v1::StatusReply& reply, const v1::CertificatesReply& certificates,
+                        const ViewOptions& options);
+
+/// `fleetctl ca list`: every certificate that the collector knows of.
+std::string RenderCertificates(const v1::CertificatesReply& certificates,
+                               const ViewOptions& options);
 
 /// `fleetctl explain`: all that is known of one check, and what to do about it. Empty when the
 /// reply does not have it.

@@ -19,6 +19,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "common/client_credentials.h"
 #include "common/segment/encoder.h"
 #include "common/status_macros.h"
 #include "fleet/v1/ingest.grpc.pb.h"
@@ -193,7 +194,11 @@ class CollectorProcess {
   explicit CollectorProcess(const std::string& tls_yaml) {
     test::WriteFile(dir_ / "collector.yaml",
                     absl::StrCat("grpc:\n  listen: 127.0.0.1:0\nhttp:\n  listen: 127.0.0.1:0\n",
-                                 "limits:\n  reports_per_second: 1000000000\n", tls_yaml));
+                                 "limits:\n  reports_per_second: 1000000000\n"
+                                 // All of them come from one address, at once.
+                                 "  connections_per_address: 100000\n"
+                                 "  handshakes_per_second: 1000000\n",
+                                 tls_yaml));
     process_.emplace(
         std::vector<std::string>{FLEET_BIN_DIR "/fleet-collector", "--config",
                                  dir_ / "collector.yaml", "--ports-file", dir_ / "ports"},
@@ -301,20 +306,21 @@ int Load(size_t count, absl::Duration span) {
   const std::vector<Timeline> timelines = MakeTimelines(kRoundsPerTimeline);
   test::TestCa ca;
   const test::TempDir dir;
-  const test::TlsIdentity server = ca.Issue("collector", "DNS:localhost,IP:127.0.0.1");
+  const test::TlsIdentity server = ca.Issue(Role::kCollector, "collector");
   test::WriteFile(dir / "ca.pem", server.ca);
   test::WriteFile(dir / "cert.pem", server.cert);
   test::WriteFile(dir / "key.pem", server.key);
   FLEET_ASSERT(::chmod((dir / "key.pem").c_str(), 0600) == 0);
   std::vector<std::shared_ptr<grpc::ChannelCredentials>> credentials;
   for (size_t i = 0; i < count; ++i) {
-    const test::TlsIdentity agent = ca.Issue(absl::StrCat("host", i));
-    credentials.push_back(
-        grpc::SslCredentials(grpc::SslCredentialsOptions{agent.ca, agent.key, agent.cert}));
+    const test::TlsIdentity agent = ca.Issue(Role::kAgent, absl::StrCat("host", i));
+    const auto made = CollectorCredentials({agent.ca, "", agent.cert, agent.key}, Clock::Real());
+    FLEET_ASSERT(made.ok());
+    credentials.push_back(*made);
   }
-  const CollectorProcess collector(absl::StrCat("tls:\n  ca: ", dir / "ca.pem",
-                                                "\n  cert: ", dir / "cert.pem",
-                                                "\n  key: ", dir / "key.pem", "\n"));
+  const CollectorProcess collector(
+      absl::StrCat("tls:\n  ca: ", dir / "ca.pem", "\n  cert: ", dir / "cert.pem",
+                   "\n  key: ", dir / "key.pem", "\ndata_dir: ", dir / "data", "\n"));
   const auto connect = [&](Agents& agents, size_t i) {
     agents.push_back(std::make_unique<SimulatedAgent>(collector.grpc_port(),
                                                       absl::StrCat("host", i), credentials[i],

@@ -66,6 +66,12 @@ TEST(AgentConfigTest, WantsCertificatesOtherwise) {
   std::string problems;
   Load("collector: 10.235.0.4:10235\n", problems);
   EXPECT_THAT(problems, HasSubstr("tls: expected ca, cert and key"));
+  const AgentSettings kept = Load("collector: 10.235.0.4:10235\ndata_dir: /none/agent\n", problems);
+  EXPECT_THAT(problems, HasSubstr("tls: this host has no certificate yet"));
+  EXPECT_THAT(problems, HasSubstr("fleet-agent join"));
+  EXPECT_EQ(kept.tls_cert, "/none/agent/tls/cert.pem");
+  Load("collector: 10.235.0.4:10235\ndata_dir: /none\ntls: {ca: /none/ca}\n", problems);
+  EXPECT_THAT(problems, HasSubstr("tls: expected all of ca, cert and key, or none of them"));
   Load("collector: 10.235.0.4:10235\ntls: {ca: /none/ca, cert: /none/c, key: /none/k}\n", problems);
   EXPECT_THAT(problems, HasSubstr("agent.yaml:2: tls.ca: open /none/ca"));
   EXPECT_THAT(problems, HasSubstr("agent.yaml:2: tls.key: open /none/k"));

@@ -1,0 +1,59 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "fleetctl/command.h"
+#include "fleetctl/trust_client.h"
+
+namespace fleet::ctl {
+namespace {
+
+struct Arguments {
+  std::string target;
+  bool admin = false;
+};
+
+/// A serial as we or openssl print it: hexadecimal, perhaps with colons or after "serial=". No name
+/// of a host is that long.
+std::string AsSerial(absl::string_view text) {
+  absl::ConsumePrefix(&text, "serial=");
+  const std::string digits = absl::AsciiStrToLower(absl::StrReplaceAll(text, {{":", ""}}));
+  const bool hex = digits.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return hex && digits.size() >= 16 ? digits : std::string();
+}
+
+int Run(const Context& context, const Arguments& arguments) {
+  v1::RevokeRequest request;
+  request.set_serial(AsSerial(arguments.target));
+  if (request.serial().empty()) {
+    request.set_role(arguments.admin ? "admin" : "agent");
+    request.set_name(arguments.target);
+  }
+  const auto reply = Revoke(context.client, request);
+  if (!reply.ok()) return Fail(reply.status());
+  std::cout << "Revoked" << (reply->name().empty() ? "" : ", of " + reply->name()) << ": "
+            << absl::StrJoin(reply->serials(), " ")
+            << "\nWhat it had open is closed. To let it in again: fleetctl enroll "
+            << (arguments.admin ? "--admin " : "")
+            << (reply->name().empty() ? "NAME" : reply->name()) << "\n";
+  return 0;
+}
+
+}  // namespace
+
+Command::Run AddRevoke(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* revoke =
+      app.add_subcommand("revoke", "end a certificate now, with all that it has open");
+  revoke->add_option("target", arguments->target, "HOST, or the SERIAL of one certificate")
+      ->required();
+  revoke->add_flag("--admin", arguments->admin, "the name is an admin's");
+  return [&context, arguments] { return Run(context, *arguments); };
+}
+
+}  // namespace fleet::ctl
