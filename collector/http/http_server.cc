@@ -214,8 +214,8 @@ void MicroHttpServer::OnConnection(void* self, MHD_Connection* connection, void*
   }
   const auto* fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   const auto* peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  *context =
-      reinterpret_cast<void*>(server->table_.Open(fd->connect_fd, HostOf(peer->client_addr)));
+  const ConnectionTable::Id id = server->table_.Open(fd->connect_fd, HostOf(peer->client_addr));
+  *context = reinterpret_cast<void*>(id);  // NOLINT(performance-no-int-to-ptr)
 }
 
 void* MicroHttpServer::OnTarget(void* self, const char* uri, MHD_Connection* connection) {
@@ -288,7 +288,7 @@ MHD_Result MicroHttpServer::Queue(MHD_Connection* connection, HttpResponse respo
     made = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, kConnectionBytes / 2,
                                              &MicroHttpServer::OnRead, stream.get(),
                                              [](void* cls) { delete static_cast<Stream*>(cls); });
-    if (made != nullptr) stream.release();
+    if (made != nullptr) (void)stream.release();
   } else {
     exchange.result.body_bytes = response.body.size();
     made = MHD_create_response_from_buffer(response.body.size(), response.body.data(),
