@@ -30,6 +30,7 @@
 #include "common/log.h"
 #include "common/service_notify.h"
 #include "common/version.h"
+#include "common/x509.h"
 #include "fleet/v1/config.pb.h"
 
 namespace fleet::agent {
@@ -55,12 +56,21 @@ std::string Hostname() {
   return name;
 }
 
+/// As the collector will know us; empty without a certificate.
+std::string NameOfCertificate(const std::string& path) {
+  const absl::StatusOr<std::string> pem = ReadSecretFile(path);
+  if (!pem.ok()) return {};
+  const absl::StatusOr<CertificateFacts> facts = ReadCertificate(*pem);
+  return facts.ok() ? facts->name : std::string();
+}
+
 /// The settings of --config, or the defaults. False after printing every problem.
 bool LoadSettings(const Arguments& arguments, AgentSettings& settings) {
   ConfigLoader loader;
   v1::AgentConfig config;
   if (!arguments.config.empty()) loader.LoadFile(arguments.config, config);
   settings = ToSettings(config, loader);
+  if (!settings.insecure) settings.host = NameOfCertificate(settings.tls_cert);
   if (settings.host.empty()) settings.host = Hostname();
   if (loader.problems().empty()) return true;
   std::cerr << loader.Problems() << "\n";

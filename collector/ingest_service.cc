@@ -217,6 +217,8 @@ class IngestService::Reactor final
   }
 
   void LogEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    // Who was not let in is noted by its reason, and not with each attempt.
+    if (host_.empty() && !end_.ok()) return;
     const std::string address = HostOfPeer(context_->peer());
     if (end_.ok() || absl::IsCancelled(end_)) {
       log::Info("agent disconnected", {{"host", host_}, {"address", address}});

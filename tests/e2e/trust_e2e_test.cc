@@ -116,7 +116,7 @@ class TrustE2eTest : public ::testing::Test {
   void ExpectRefusal(const std::string& reason) {
     EXPECT_THAT(HttpGet(http_ + "/metrics/self").body,
                 HasSubstr(absl::StrCat("fleet_collector_rejected_total{reason=\"", reason, "\"}")));
-    EXPECT_THAT(CollectorLog(), HasSubstr(absl::StrCat("msg=refused reason=", reason)));
+    EXPECT_THAT(CollectorLog(), HasSubstr(absl::StrCat("msg=\"refused\" reason=", reason)));
     const auto log = collector::EventLog::Open(dir_ / "collector/events.db", Clock::Real());
     ASSERT_THAT(log, IsOk());
     EXPECT_TRUE(WaitFor([&] {
@@ -341,10 +341,11 @@ TEST_F(TrustE2eTest, OurProgramsSpeakTls13) {
   // The server's side is looked at in collector_tls_test; here the client's, which both programs
   // share.
   const std::string own = dir_ / "ca/collector";
-  Process server({"openssl", "s_server", "-accept", Grpc(), "-alpn", "h2", "-brief", "-cert",
-                  own + "/cert.pem", "-cert_chain", own + "/cert.pem", "-key", own + "/key.pem",
-                  "-verify", "3"},
+  Process server({"openssl", "s_server", "-accept", Grpc(), "-alpn", "h2", "-brief", "-naccept",
+                  "2", "-cert", own + "/cert.pem", "-cert_chain", own + "/cert.pem", "-key",
+                  own + "/key.pem", "-verify", "3"},
                  Process::Options{dir_ / "s_server.log", {}, "", ""});
+  // It writes down what it saw when it ends, after this connection and the next.
   ASSERT_TRUE(WaitFor([&] { return AcceptsConnections(grpc_port_); }));
   Ctl({"status"});
   EXPECT_TRUE(WaitFor([&] {
