@@ -138,7 +138,9 @@ void Spool::CloseCurrent() {
 }
 
 void Spool::NoteAcks(const SpoolSegment& segment) {
-  if (options_.directory.empty() || acks_due_.has_value() || !segment.closed) return;
+  if (options_.directory.empty() || acks_due_.has_value() || !segment.closed || !segment.scanned) {
+    return;
+  }
   if (std::any_of(segment.readers.begin(), segment.readers.end(),
                   [&segment](const auto& reader) { return reader.acked >= segment.reports; })) {
     acks_due_ = SteadyAfter(clock_.SteadyNow(), kAcksInterval);
@@ -257,9 +259,15 @@ std::vector<Spool::Closed> Spool::ClosedSegments() const {
   std::vector<Closed> closed;
   closed.reserve(shelf_.size());
   for (const SpoolSegmentPtr& segment : shelf_.segments()) {
-    if (segment->closed && segment->scanned) closed.push_back({segment->id, segment->reports});
+    if (!segment->closed) continue;
+    closed.push_back({segment->id, segment->scanned ? segment->reports : kReportsUnknown});
   }
   return closed;
+}
+
+bool Spool::pending() const {
+  MutexLock lock(mutex_);
+  return !prepared_;
 }
 
 Spool::Stats Spool::stats(size_t collector) const {

@@ -72,9 +72,11 @@ class Spool {
     std::optional<absl::Duration> age;  // of the segment; nothing when made in another boot
   };
 
+  static constexpr uint64_t kReportsUnknown = ~uint64_t{0};
+
   struct Closed {
     SegmentId id;
-    uint64_t reports = 0;
+    uint64_t reports = 0;  // kReportsUnknown: found at the start and not read yet
   };
 
   struct Stats {
@@ -126,8 +128,11 @@ class Spool {
   /// Every report of the segment below `next_index` is safe with that collector.
   void Ack(size_t collector, const SegmentId& id, uint64_t next_index);
 
-  /// Every closed segment whose size is known, oldest first: what a hello says.
+  /// Every closed segment, oldest first: what a hello says. None may be missing, for the collector
+  /// takes what is not named for gone.
   std::vector<Closed> ClosedSegments() const;
+  /// Whether that list is not known yet.
+  bool pending() const;
   Stats stats(size_t collector) const;
 
   /// Does one thing with the disk that is due. False when there is none. Without a thread only.

@@ -231,7 +231,8 @@ Spool::Job Spool::AcksJob(SteadyTime now) {
   std::vector<SpoolAck> acks;
   for (const SpoolSegmentPtr& segment : shelf_.segments()) {
     for (size_t c = 0; c < collectors_.size(); ++c) {
-      if (!segment->closed || segment->readers[c].acked < segment->reports) continue;
+      const uint64_t whole = segment->scanned ? segment->reports : kReportsUnknown;
+      if (!segment->closed || segment->readers[c].acked < whole) continue;
       acks.push_back({collectors_[c].name, segment->id.epoch, segment->id.number});
     }
   }

@@ -304,8 +304,9 @@ void Spool::Ack(size_t collector, const SegmentId& id, uint64_t next_index) {
   const SpoolSegmentPtr segment = shelf_.Find(id);
   if (segment == nullptr) return;
   SpoolSegment::Reader& reader = segment->readers[collector];
-  // Nobody can have more than there is.
-  reader.acked = std::max(reader.acked, std::min(next_index, segment->reports));
+  // Nobody can have more than there is; how much that is turns out when the file is read.
+  const uint64_t most = segment->scanned ? segment->reports : kReportsUnknown;
+  reader.acked = std::max(reader.acked, std::min(next_index, most));
   if (segment->done()) {
     Retire(segment);
     return;

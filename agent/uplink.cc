@@ -132,8 +132,8 @@ class Uplink::Loop {
 
   void OpenWhatIsDue(SteadyTime now) {
     if (live().stream == nullptr && live().next_attempt <= now) {
-      const auto credentials =
-          LoadCredentials({options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
+      const auto credentials = LoadCredentials(
+          {options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
       if (!credentials.ok()) return Lost(live(), credentials.status(), false, now);
       channel_ = MakeChannel(options_, *credentials);
       Open(live(), now);
@@ -186,6 +186,8 @@ class Uplink::Loop {
     hello.set_agent_version(options_.version);
     hello.set_epoch(spool_.epoch());
     hello.set_interval_seconds(absl::ToDoubleSeconds(options_.interval));
+    // Asked first: a list that is pending now may be whole a moment later, but not the reverse.
+    hello.set_spool_pending(spool_.pending());
     for (const Spool::Closed& closed : spool_.ClosedSegments()) {
       v1::SpoolSegment& segment = *hello.add_spool();
       segment.set_epoch(closed.id.epoch);

@@ -253,7 +253,8 @@ IngestHub::IngestHub(FleetState& state, SelfMetrics& metrics, Clock& clock, cons
 
 /// Tells the journal what the agent still has, and the agent what of it is safe.
 void IngestHub::Announce(const v1::Hello& hello, IngestStream& stream) {
-  if (parts_.journal == nullptr) return;
+  // A list that is not whole would let what is still to come pass for gone.
+  if (parts_.journal == nullptr || hello.spool_pending()) return;
   std::vector<AnnouncedSegment> spool;
   spool.reserve(static_cast<size_t>(hello.spool_size()));
   for (const v1::SpoolSegment& segment : hello.spool()) {

@@ -162,13 +162,33 @@ TEST_F(SpoolTest, ARestartKeepsEpochAndNumberAndNeverAppends) {
   Start();
   Add("load", 3);
   EXPECT_FALSE(spool->BacklogWaits(0));  // not read yet
+  EXPECT_TRUE(spool->pending());
+  EXPECT_TRUE(spool->Work());  // looks into the directory
+  EXPECT_FALSE(spool->pending());
+  ASSERT_THAT(spool->ClosedSegments(), SizeIs(1));
+  EXPECT_EQ(spool->ClosedSegments()[0].id, (SegmentId{1, 0}));
+  EXPECT_EQ(spool->ClosedSegments()[0].reports, Spool::kReportsUnknown);
   Settle();
+  EXPECT_TRUE(spool->BacklogWaits(0));
   ASSERT_THAT(spool->ClosedSegments(), SizeIs(1));
   EXPECT_EQ(spool->ClosedSegments()[0].id, (SegmentId{1, 0}));
   EXPECT_EQ(spool->ClosedSegments()[0].reports, 2u);
   EXPECT_THAT(Drain(0), ElementsAre("load 1", "load 2"));
   Pass(absl::Seconds(1));
   EXPECT_THAT(FileNames(), SizeIs(1));
+}
+
+TEST_F(SpoolTest, WhatACollectorHasOfASegmentNotReadYetCounts) {
+  Start();
+  Add("load", 1);
+  Add("load", 2);
+  spool.reset();
+  Start();
+  ASSERT_TRUE(spool->Work());
+  spool->Ack(0, {1, 0}, 2);
+  Settle();
+  EXPECT_THAT(spool->ClosedSegments(), IsEmpty());
+  EXPECT_THAT(FileNames(), IsEmpty());
 }
 
 TEST_F(SpoolTest, BacklogIsBoundedInFlight) {
@@ -279,6 +299,25 @@ TEST_F(SpoolTest, ASegmentStaysUntilEveryCollectorHasIt) {
   EXPECT_THAT(spool->ClosedSegments(), IsEmpty());
   Pass(Spool::kAcksInterval);
   EXPECT_THAT(FileNames(), ElementsAre("acks"));
+}
+
+TEST_F(SpoolTest, ASegmentNotReadYetIsNotTakenForAcked) {
+  options.collectors = {"a:1", "b:1"};
+  Start();
+  Add("load", 1);
+  spool.reset();
+  Start();
+  ASSERT_TRUE(spool->Work());
+  spool->OpenLive(0);
+  Add("load", 2);
+  spool->TakeLive(0);
+  spool->Ack(0, {2, 0}, 1);
+  spool.reset();  // before the first one is read, and the acks are written
+  Start();
+  Settle();
+  EXPECT_THAT(FileNames(), ::testing::Contains("acks"));
+  EXPECT_THAT(Drain(0), ElementsAre("load 1"));
+  EXPECT_THAT(Drain(1), ElementsAre("load 1", "load 2"));
 }
 
 TEST_F(SpoolTest, ACollectorThatIsNoLongerConfiguredPinsNothing) {
