@@ -26,12 +26,6 @@ class KillTest : public testing::Test {
     }
   }
 
-  void StartAgent(const std::string& host) {
-    FleetLab::AgentOptions options;
-    options.interval = "50ms";
-    lab_.StartAgent(host, options);
-  }
-
   void KillOne() {
     const size_t victim = random_() % (kHosts.size() + 1);
     if (victim == kHosts.size()) {
@@ -44,7 +38,7 @@ class KillTest : public testing::Test {
     lab_.agent(host).Kill(SIGKILL);
     ASSERT_TRUE(lab_.agent(host).Wait(absl::Seconds(10)).has_value());
     NoteSpool(host);
-    StartAgent(host);
+    lab_.StartAgent(host);
   }
 
   /// A random amount of work: so many more bytes in the files of somebody.
@@ -70,7 +64,10 @@ class KillTest : public testing::Test {
 TEST_F(KillTest, EveryReportIsInTheJournalExactlyOnce) {
   lab_.StartCollector();
   ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
-  for (const std::string& host : kHosts) StartAgent(host);
+  for (const std::string& host : kHosts) {
+    lab_.StartAgent(host);
+    ASSERT_TRUE(WaitFor([&] { return !lab_.Host(host).is_null(); })) << lab_.log(host);
+  }
   for (int round = 0; round < kRounds; ++round) {
     LetThemWork();
     ASSERT_NO_FATAL_FAILURE(KillOne());
