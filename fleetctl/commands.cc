@@ -13,7 +13,8 @@ namespace fleet::ctl {
 
 absl::Span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      {AddStatus}, {AddExplain}, {AddHosts}, {AddHistory}, {AddEvents}, {AddExport}, {AddCompletion}, {AddComplete},
+      {AddStatus}, {AddExplain}, {AddHosts},      {AddHistory},
+      {AddEvents}, {AddExport},  {AddCompletion}, {AddComplete},
   };
   return kCommands;
 }
