@@ -76,6 +76,7 @@ class RunningCollector final : public Collector {
     routes_.set_ready(false);
     hub_.Drain();
     if (fleet_ != nullptr) fleet_->Drain();
+    if (history_ != nullptr) history_->Drain();
     if (grpc_ != nullptr) grpc_->Stop(grace);
     if (http_ != nullptr) http_->StopAccepting();
   }
@@ -93,10 +94,10 @@ class RunningCollector final : public Collector {
   SelfMetrics metrics_;
   FleetState state_;
   std::unique_ptr<EventLog> events_;
+  std::unique_ptr<TrustStore> trust_store_;
   std::unique_ptr<Keep> keep_;  // null: nothing is kept
   IngestHub hub_;
   Routes routes_;
-  std::unique_ptr<TrustStore> trust_store_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
   Newcomers newcomers_;
   std::unique_ptr<Refusals> refusals_;
@@ -182,7 +183,10 @@ absl::Status RunningCollector::OpenTrust() {
 /// Everything of the hosts that outlives a restart; without a data_dir there is nothing of it.
 absl::Status RunningCollector::OpenKeep() {
   if (options_.data_dir.empty()) return absl::OkStatus();
-  FLEET_ASSIGN_OR_RETURN(keep_, Keep::Open(options_, state_, *events_, clock_));
+  FLEET_ASSIGN_OR_RETURN(
+      keep_, Keep::Open(
+                 options_, state_, *events_,
+                 [this](absl::string_view host) { return trust_store_->IsRetired(host); }, clock_));
   hub_.SetParts({&keep_->journal(), &keep_->feed()});
   metrics_.AddSource([this](SelfMetrics& metrics) { keep_->SetMetrics(metrics); });
   state_.SetNoteSource([this](std::vector<std::string>& notes) { keep_->AddNotes(notes); });
@@ -207,9 +211,9 @@ absl::Status RunningCollector::ListenGrpc() {
     }
     metrics.Set(self::kEventsDropped, {}, static_cast<double>(events_->dropped()));
   });
-  FLEET_ASSIGN_OR_RETURN(grpc_,
-                         GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
-                                           {ingest_.get(), fleet_.get(), trust_service_.get(), history_.get()}));
+  FLEET_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
+                                                  {ingest_.get(), fleet_.get(),
+                                                   trust_service_.get(), history_.get()}));
   return absl::OkStatus();
 }
 

@@ -104,10 +104,9 @@ v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& option
 }
 
 void RestoreState(const SegmentSource& source, FleetState& state, absl::Time now,
-                  absl::FunctionRef<bool()> enough) {
+                  absl::FunctionRef<bool(absl::string_view)> wanted) {
   for (const std::string& host : source.Hosts()) {
-    if (enough()) return;
-    if (state.Knows(host)) continue;
+    if (!wanted(host) || state.Knows(host)) continue;
     state.Restore(host, ChecksAt(source, host, now, &state.layouts()));
   }
 }

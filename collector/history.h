@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
@@ -28,10 +29,10 @@ std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_vi
 v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& options,
                          const v1::StatusRequest& request, absl::Time at);
 
-/// Makes every host that the journal knows known to `state`, each as old as it is. Stops early,
-/// between hosts, when `enough` says so.
+/// Makes every host that the journal knows, and that is `wanted`, known to `state`, each as old as
+/// it is.
 void RestoreState(const SegmentSource& source, FleetState& state, absl::Time now,
-                  absl::FunctionRef<bool()> enough);
+                  absl::FunctionRef<bool(absl::string_view)> wanted);
 
 struct SeriesQuery {
   std::string host;

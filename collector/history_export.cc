@@ -66,11 +66,13 @@ grpc::ServerWriteReactor<v1::ExportChunk>* HistoryService::Export(
   const absl::StatusOr<Identity> identity = gate_.Identify(PeerOf(*context));
   if (!identity.ok()) {
     exporting->End(identity.status());
-  } else if (parts_.source == nullptr) {
+  } else if (!source_.any()) {
     exporting->End(absl::FailedPreconditionError("this collector keeps nothing"));
   } else {
     MutexLock lock(mutex_);
-    if (exports_.size() >= kExportsMax) {
+    if (source_.stopped()) {
+      exporting->End(absl::UnavailableError("the collector is stopping"));
+    } else if (exports_.size() >= kExportsMax) {
       exporting->End(absl::ResourceExhaustedError("too many exports wait already"));
     } else {
       exports_.push_back(exporting);
@@ -97,13 +99,14 @@ void HistoryService::RunExports(const std::stop_token& stop) {
     if (from.has_until()) request.until = At(from.until());
     SeriesTables tables;
     const StateOptions& options = parts_.state.options();
-    SeriesContext series{
-        parts_.state.families(), parts_.state.layouts(), tables,
-        {options.limits.series_per_host, options.limits.label_bytes}, options.job};
+    SeriesContext series{parts_.state.families(),
+                         parts_.state.layouts(),
+                         tables,
+                         {options.limits.series_per_host, options.limits.label_bytes},
+                         options.job};
     const absl::StatusOr<ExportResult> result =
-        ExportOpenMetrics(*parts_.source, series, request, [&](absl::string_view text) {
-          return exporting->Send(text, stop);
-        });
+        ExportOpenMetrics(source_, series, request,
+                          [&](absl::string_view text) { return exporting->Send(text, stop); });
     exporting->End(result.status());
   }
 }

@@ -26,12 +26,19 @@ double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::Unix
 
 HistoryService::HistoryService(const Parts& parts, Clock& clock, Gate& gate)
     : parts_(parts),
+      source_(parts.source),
       clock_(clock),
       gate_(gate),
       thread_([this](const std::stop_token& stop) { Run(stop); }),
       exporter_([this](const std::stop_token& stop) { RunExports(stop); }) {}
 
 HistoryService::~HistoryService() = default;
+
+void HistoryService::Drain() {
+  source_.Stop();
+  thread_.request_stop();
+  exporter_.request_stop();
+}
 
 absl::Time HistoryService::At(const v1::Moment& moment) const {
   const auto sane = [](double seconds) {
@@ -53,6 +60,10 @@ grpc::ServerUnaryReactor* HistoryService::Start(grpc::CallbackServerContext* con
     return reactor;
   }
   MutexLock lock(mutex_);
+  if (source_.stopped()) {
+    reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the collector is stopping"));
+    return reactor;
+  }
   if (queue_.size() >= kQueueMax) {
     reactor->Finish(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
                                  "too many questions about the past at once"));
@@ -83,7 +94,7 @@ grpc::ServerUnaryReactor* HistoryService::Series(grpc::CallbackServerContext* co
                                                  const v1::SeriesRequest* request,
                                                  v1::SeriesReply* reply) {
   return Start(context, [this, request, reply]() -> absl::Status {
-    if (parts_.source == nullptr) return NothingKept();
+    if (!source_.any()) return NothingKept();
     SeriesQuery query;
     query.host = request->host();
     query.metric = request->metric();
@@ -93,7 +104,7 @@ grpc::ServerUnaryReactor* HistoryService::Series(grpc::CallbackServerContext* co
     query.since = At(request->since());
     query.until = Until(request->has_until(), request->until());
     query.buckets = request->buckets();
-    FLEET_ASSIGN_OR_RETURN(*reply, QuerySeries(*parts_.source, query));
+    FLEET_ASSIGN_OR_RETURN(*reply, QuerySeries(source_, query));
     return absl::OkStatus();
   });
 }
@@ -102,9 +113,9 @@ grpc::ServerUnaryReactor* HistoryService::StatusAt(grpc::CallbackServerContext* 
                                                    const v1::StatusAtRequest* request,
                                                    v1::StatusReply* reply) {
   return Start(context, [this, request, reply]() -> absl::Status {
-    if (parts_.source == nullptr) return NothingKept();
+    if (!source_.any()) return NothingKept();
     const absl::Time at = At(request->at());
-    *reply = collector::StatusAt(*parts_.source, parts_.state.options(), request->request(), at);
+    *reply = collector::StatusAt(source_, parts_.state.options(), request->request(), at);
     if (!reply->hosts().empty()) return absl::OkStatus();
     const std::string& host = request->request().host();
     return absl::NotFoundError(absl::StrCat("nothing of ", host.empty() ? "any host" : Quote(host),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -20,7 +21,7 @@ namespace fleet::collector {
 class HistoryService final : public v1::History::CallbackService {
  public:
   static constexpr size_t kQueueMax = 64;
-  static constexpr size_t kExportsMax = 4;  // that wait, one at a time is served
+  static constexpr size_t kExportsMax = 4;        // that wait, one at a time is served
   static constexpr uint32_t kEventsMax = 10'000;  // of one reply
 
   struct Parts {
@@ -32,6 +33,9 @@ class HistoryService final : public v1::History::CallbackService {
   /// Everything given must outlive it.
   HistoryService(const Parts& parts, Clock& clock, Gate& gate);
   ~HistoryService() override;
+
+  /// Gives up what is under way and admits no more.
+  void Drain();
 
   grpc::ServerUnaryReactor* Series(grpc::CallbackServerContext* context,
                                    const v1::SeriesRequest* request,
@@ -49,6 +53,36 @@ class HistoryService final : public v1::History::CallbackService {
   using Work = std::function<absl::Status()>;
   class Exporting;
 
+  /// The journal until Drain; afterwards nothing can be read, so that no reading goes on.
+  class Source final : public SegmentSource {
+   public:
+    explicit Source(const SegmentSource* journal) : journal_(journal) {}
+    void Stop() { stopped_ = true; }
+    bool stopped() const { return stopped_; }
+    bool any() const { return journal_ != nullptr; }
+
+    std::vector<std::string> Hosts() const override { return journal_->Hosts(); }
+    std::vector<StoredSegment> Segments(absl::string_view host) const override {
+      return journal_->Segments(host);
+    }
+    absl::StatusOr<std::string> Read(absl::string_view host, const SegmentId& id) const override {
+      if (stopped_) return absl::UnavailableError("the collector is stopping");
+      return journal_->Read(host, id);
+    }
+    bool AwaitsOlder(absl::string_view host, absl::Time created) const override {
+      return journal_->AwaitsOlder(host, created);
+    }
+    uint64_t version() const override { return journal_->version(); }
+    uint64_t WaitForChange(uint64_t seen, SteadyTime deadline,
+                           const std::stop_token& stop) const override {
+      return journal_->WaitForChange(seen, deadline, stop);
+    }
+
+   private:
+    const SegmentSource* const journal_;
+    std::atomic<bool> stopped_ = false;
+  };
+
   grpc::ServerUnaryReactor* Start(grpc::CallbackServerContext* context, Work work);
   absl::Time At(const v1::Moment& moment) const;
   absl::Time Until(bool has, const v1::Moment& moment) const;
@@ -56,6 +90,7 @@ class HistoryService final : public v1::History::CallbackService {
   void RunExports(const std::stop_token& stop);
 
   const Parts parts_;
+  Source source_;
   Clock& clock_;
   Gate& gate_;
   Mutex mutex_;

@@ -18,7 +18,7 @@ namespace {
 constexpr absl::Duration kHelloTimeout = absl::Seconds(10);
 /// Acks of one segment replace each other, so only a client that reads none of many segments gets
 /// here; it then reads or goes.
-constexpr size_t kAcksMax = 256;
+constexpr size_t kAcksMax = 4'096;
 
 }  // namespace
 

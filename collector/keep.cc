@@ -10,8 +10,8 @@
 
 namespace fleet::collector {
 
-Keep::Keep(FleetState& state, EventLog& events, Clock& clock)
-    : state_(state), clock_(clock), feed_(events, clock) {}
+Keep::Keep(FleetState& state, EventLog& events, IsRetired is_retired, Clock& clock)
+    : state_(state), is_retired_(std::move(is_retired)), clock_(clock), feed_(events, clock) {}
 
 absl::StatusOr<std::unique_ptr<Keep>> Keep::Open(const CollectorOptions& options, FleetState& state,
                                                  EventLog& events, Clock& clock) {
@@ -50,7 +50,9 @@ void Keep::Restore() {
   std::promise<void> done;
   std::future<void> wait = done.get_future();
   restorer_ = std::jthread([this, done = std::move(done)](const std::stop_token& stop) mutable {
-    RestoreState(*journal_, state_, clock_.Now(), [&stop] { return stop.stop_requested(); });
+    RestoreState(*journal_, state_, clock_.Now(), [&](absl::string_view host) {
+      return !stop.stop_requested() && !is_retired_(host);
+    });
     done.set_value();
   });
   wait.wait_for(absl::ToChronoMilliseconds(kRestoreWait));

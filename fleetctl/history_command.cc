@@ -68,11 +68,10 @@ int RunExport(const Context& context, const Options& options) {
   v1::ExportRequest request;
   request.set_host(options.host);
   if (const absl::Status status = SetTimes(options, request); !status.ok()) return Fail(status);
-  const absl::Status status =
-      FetchExport(context.client, request, [](const std::string& text) {
-        std::cout << text;
-        return std::cout.good();
-      });
+  const absl::Status status = FetchExport(context.client, request, [](const std::string& text) {
+    std::cout << text;
+    return std::cout.good();
+  });
   std::cout << std::flush;
   return status.ok() ? 0 : Fail(status);
 }

@@ -73,13 +73,16 @@ std::string Sparkline(const v1::SeriesReply& reply, const v1::SeriesReply::Serie
 
 std::string RenderHistory(const v1::SeriesReply& reply, absl::string_view title,
                           const ViewOptions& options) {
-  std::string out = absl::StrCat(title, reply.rate() ? ", per second" : "", "\n",
-                                 TimeText(reply.since_seconds()), " to ",
-                                 TimeText(reply.until_seconds()), " UTC\n");
+  std::string out =
+      absl::StrCat(title, reply.rate() ? ", per second" : "", "\n", TimeText(reply.since_seconds()),
+                   " to ", TimeText(reply.until_seconds()), " UTC\n");
   for (const v1::SeriesReply::Series& series : reply.series()) {
     const std::string name = series.labels().empty() ? "" : absl::StrCat("{", series.labels(), "}");
-    absl::StrAppend(&out, "\n", Fit(name, std::min(Columns(name), options.width)), "\n",
-                    Sparkline(reply, series), "\n", "min ", Short(series.min()), "  max ",
+    absl::StrAppend(&out, "\n");
+    if (!name.empty()) {
+      absl::StrAppend(&out, Fit(name, std::min(Columns(name), options.width)), "\n");
+    }
+    absl::StrAppend(&out, Sparkline(reply, series), "\nmin ", Short(series.min()), "  max ",
                     Short(series.max()), "  last ", Short(series.last()), "\n");
   }
   if (reply.left_out() > 0) {

@@ -16,8 +16,8 @@ absl::StatusOr<v1::Moment> ParseMoment(absl::string_view text) {
     moment.set_ago_seconds(absl::ToDoubleSeconds(*ago));
     return moment;
   }
-  for (const char* format : {"%Y-%m-%dT%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M",
-                             "%Y-%m-%d"}) {
+  for (const char* format :
+       {"%Y-%m-%dT%H:%M:%E*S%Ez", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d"}) {
     absl::Time time;
     if (!absl::ParseTime(format, text, &time, nullptr)) continue;
     moment.set_unix_seconds(absl::ToDoubleSeconds(time - absl::UnixEpoch()));

@@ -68,8 +68,7 @@ Command::Run AddStatus(CLI::App& app, Context& context) {
   status->add_option("-o,--output", options->output, "table, wide, json or tsv")
       ->check(CLI::IsMember({"table", "wide", "json", "tsv"}));
   status->add_flag("-w,--watch", options->watch, "show changes as they come");
-  status
-      ->add_option("--at", options->at, "as it was, so long ago (10m) or at a time (RFC 3339)")
+  status->add_option("--at", options->at, "as it was, so long ago (10m) or at a time (RFC 3339)")
       ->excludes("--watch");
   status->add_option("--fail-on", options->fail_on, "exit 0 for anything less bad")
       ->check(CLI::IsMember({"warn", "crit"}));

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 
@@ -198,7 +199,7 @@ class CollectorProcess {
                                  // All of them come from one address, at once.
                                  "  connections_per_address: 100000\n"
                                  "  handshakes_per_second: 1000000\n",
-                                 tls_yaml));
+                                 "data_dir: ", dir_ / "data", "\n", tls_yaml));
     process_.emplace(
         std::vector<std::string>{FLEET_BIN_DIR "/fleet-collector", "--config",
                                  dir_ / "collector.yaml", "--ports-file", dir_ / "ports"},
@@ -226,6 +227,16 @@ class CollectorProcess {
     FLEET_ASSERT(::clock_getcpuclockid(process_->pid(), &clock) == 0);
     FLEET_ASSERT(::clock_gettime(clock, &spent) == 0);
     return static_cast<double>(spent.tv_sec) + static_cast<double>(spent.tv_nsec) / 1e9;
+  }
+
+  /// Bytes of the segment files in its journal.
+  double JournalBytes() const {
+    double bytes = 0;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(dir_ / "data/journal/hosts")) {
+      if (entry.is_regular_file()) bytes += static_cast<double>(entry.file_size());
+    }
+    return bytes;
   }
 
   double RssBytes() const {
@@ -350,6 +361,8 @@ int Load(size_t count, absl::Duration span) {
   Print("seconds", seconds);
   Print("cpu_seconds", spent);
   Print("samples_per_cpu_second", samples / spent);
+  Print("journal_bytes_per_sample",
+        collector.JournalBytes() / static_cast<double>(AckedSamples(agents)));
   for (const auto& agent : agents) agent->End();
   return 0;
 }

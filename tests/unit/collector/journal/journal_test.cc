@@ -377,6 +377,100 @@ TEST_F(JournalTest, AwaitsNobodyForEver) {
   EXPECT_FALSE(journal_->AwaitsOlder("tempo", clock_.Now()));
 }
 
+TEST_F(JournalTest, SyncsKeepThePaceWithAThousandHosts) {
+  for (const int hosts : {2, 1'000}) {
+    Open();
+    std::vector<TestSegment> segments;
+    std::vector<std::string> names;
+    for (int h = 0; h < hosts; ++h) {
+      names.push_back(absl::StrCat("host", h));
+      segments.emplace_back(SegmentId{7, 0}, clock_.Now());
+    }
+    const SteadyTime start = clock_.SteadyNow();
+    const uint64_t before = files_.syncs();
+    // A fifth of a second at a time: a fiftieth of the hosts reports in each. Every segment ends
+    // after three reports, as if an hour had passed.
+    for (int step = 0; step < 300; ++step) {
+      for (int h = step % 50; h < hosts; h += 50) {
+        const auto at = static_cast<size_t>(h);
+        TestSegment& segment = segments[at];
+        segment.Add(step);
+        Journal::Records piece = segment.Piece(names[at], segment.reports() - 1, segment.reports());
+        piece.last = segment.reports() == 3;
+        Append(piece);
+        if (piece.last) segment = TestSegment({7, segment.id().number + 1}, clock_.Now());
+      }
+      clock_.Advance(absl::Milliseconds(200));
+      journal_->Flush(absl::Milliseconds(2));
+    }
+    const double seconds = absl::ToDoubleSeconds(clock_.SteadyNow() - start);
+    const double rate = static_cast<double>(files_.syncs() - before) / seconds;
+    EXPECT_LE(rate, 5.1) << hosts << " hosts";
+    EXPECT_NEAR(static_cast<double>(journal_->stats().syncs),
+                static_cast<double>(files_.syncs() - before), 2);
+    Settle();
+    journal_.reset();
+    files_.Crash();
+  }
+}
+
+TEST_F(JournalTest, DamagedFilesAreSetAsideAndCounted) {
+  Open();
+  const TestSegment first = Segment(7, 0, 3);
+  const TestSegment second = Segment(7, 1, 3);
+  for (const TestSegment* segment : {&first, &second}) {
+    Journal::Records piece = segment->Piece("tempo", 0, 3);
+    piece.last = true;
+    Append(piece);
+    Settle();
+  }
+  clock_.Advance(JournalLog::kFileAgeMax);
+  Append(Segment(7, 2, 1).Piece("tempo", 0, 1));  // to another log
+  Settle();
+  Until(absl::Seconds(1), [&] { return journal_->stats().log_files == 1; });
+  journal_.reset();
+  const std::string dir = "/data/journal/hosts/tempo";
+  const auto names = files_.List(dir);
+  ASSERT_THAT(names, IsOkAnd(SizeIs(3)));
+  // One file is cut, another is none any longer; the catalog is damaged, so nothing is believed.
+  const std::string cut = dir + "/" + (*names)[0].name;
+  ASSERT_THAT(files_.Truncate(cut, first.bytes().size() - 3), IsOk());
+  const std::string odd = dir + "/" + (*names)[1].name;
+  ASSERT_THAT(files_.Truncate(odd, 0), IsOk());
+  ASSERT_THAT((*files_.OpenToAppend(odd))->Append(std::string(100, 'x')), IsOk());
+  ASSERT_THAT(files_.Truncate("/data/journal/catalog", 9), IsOk());
+  Open();
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}),
+              IsOkAnd(first.bytes().substr(0, first.Piece("", 0, 2).data.size())));
+  EXPECT_THAT(journal_->Read("tempo", {7, 1}), HasCode(absl::StatusCode::kNotFound));
+  EXPECT_THAT(files_.Read(odd + ".damaged", 0, 5), IsOkAnd("xxxxx"));
+  EXPECT_THAT(files_.Read("/data/journal/catalog.damaged", 0, 4), IsOkAnd("fcat"));
+  const Journal::Stats stats = journal_->stats();
+  EXPECT_EQ(stats.host_files.damaged_files, 1u);
+  EXPECT_GT(stats.damaged_bytes, 100u);
+}
+
+TEST_F(JournalTest, AFileWhoseSyncFailedIsWrittenAnew) {
+  Open();
+  const TestSegment segment = Segment(7, 0, 3);
+  Journal::Records piece = segment.Piece("tempo", 0, 3);
+  piece.last = true;
+  Append(piece);
+  Settle();
+  files_.FailSyncs(true);
+  Until(absl::Milliseconds(200), [&] { return !journal_->stats().trouble.empty(); });
+  files_.FailSyncs(false);
+  clock_.Advance(JournalLog::kFileAgeMax);
+  Append(Segment(7, 1, 1).Piece("tempo", 0, 1));
+  Settle();
+  Until(absl::Seconds(1), [&] { return journal_->stats().log_files == 1; });
+  EXPECT_THAT(journal_->stats().trouble, "");
+  journal_.reset();
+  files_.Crash();
+  Open();
+  EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
+}
+
 TEST_F(JournalTest, ChangesWakeReaders) {
   Open();
   const uint64_t seen = journal_->version();
