@@ -177,6 +177,8 @@ void Scheduler::LookOut(const std::stop_token& stop) {
       busy_since_ = now;
       break;
     }
+    // On a busy machine the leader itself may wake late.
+    if (now >= lookout_until_) lookout_until_ = SteadyAfter(now, kQueueWaitMax);
     clock_.WaitUntil(mutex_, lookout_wakes_, stop, lookout_until_,
                      [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return look_sooner_; });
   }
