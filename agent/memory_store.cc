@@ -128,6 +128,8 @@ absl::Status MemoryStore::Flush(const std::string& check, bool now) {
   const bool due = clock_.SteadyNow() - entry.written_at >= kWriteInterval;
   const bool other_keys = entry.memory.entries().size() != entry.written_keys;
   if (!entry.dirty && !(changed && (now || due || other_keys))) return absl::OkStatus();
+  // Forgotten since the run began: it stays away, and TakeForgotten will notice.
+  if (entry.on_disk && ::access(FilePath(check).c_str(), F_OK) != 0) return absl::OkStatus();
   ::mkdir(data_dir_.c_str(), 0750);
   ::mkdir(absl::StrCat(data_dir_, "/memory").c_str(), 0750);
   FLEET_RETURN_IF_ERROR(

@@ -42,7 +42,7 @@ class RedisSamples {
  private:
   using Labels = std::vector<Label>;
 
-  void Add(size_t metric, Labels labels, double value);
+  void Add(size_t metric, absl::Span<const Label> labels, double value);
   /// Whether `field` has labels, or several meanings, and was dealt with.
   bool AddReplication(const RedisInfo& info, const RedisInfo::Field& field);
   void AddDatabases(const RedisInfo& info, int databases);
