@@ -90,6 +90,15 @@ TEST_F(SchedulerTest, RunsAtOnceAndThenOnEachTick) {
   ASSERT_TRUE(WaitFor([&] { return Count("a") == 3; }));
 }
 
+TEST_F(SchedulerTest, ALeaderThatWakesLateIsWaitedFor) {
+  Add("a", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 1; }));
+  // The tick, and the time when the lookout looks, pass at once for both.
+  clock_.Advance(absl::Seconds(11));
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 2; }));
+}
+
 TEST_F(SchedulerTest, ATriggerDoesNotWaitForTheInterval) {
   Add("a", [](CheckRun&) { return absl::OkStatus(); });
   Start();
