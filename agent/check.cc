@@ -9,7 +9,7 @@
 namespace fleet::agent {
 
 const std::string* CheckMemory::Find(absl::string_view key) const {
-  const auto found = entries_.find(std::string(key));
+  const auto found = entries_.find(key);
   return found == entries_.end() ? nullptr : &found->second;
 }
 

@@ -13,7 +13,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "common/scoped_fd.h"
 #include "common/status_macros.h"
 
 namespace fleet::agent {
@@ -28,14 +27,17 @@ constexpr size_t kDatagramBytesMax = 64 << 10;
 constexpr absl::string_view kOperstates[] = {"unknown", "notpresent", "down", "lowerlayerdown",
                                              "testing", "dormant",    "up"};
 
-/// Asks for all links and reads the answer. kAborted when they changed meanwhile.
-absl::StatusOr<std::vector<RtnlLink>> DumpLinks() {
-  const ScopedFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  if (!fd.valid()) return absl::ErrnoToStatus(errno, "open netlink");
+ScopedFd OpenNetlink() {
+  ScopedFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   // The kernel answers a dump at once; the timeout is for a kernel that does not.
   const timeval timeout = {.tv_sec = 1, .tv_usec = 0};
-  ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  if (fd.valid()) ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  return fd;
+}
 
+/// Asks for all links and reads the answer. kAborted when they changed meanwhile. After an error
+/// some of the answer may still wait in the socket.
+absl::StatusOr<std::vector<RtnlLink>> DumpLinksFrom(int fd, std::string& datagram) {
   struct {
     nlmsghdr header;
     ifinfomsg body;
@@ -48,14 +50,14 @@ absl::StatusOr<std::vector<RtnlLink>> DumpLinks() {
   request.mask_header.rta_len = sizeof(rtattr) + sizeof(uint32_t);
   request.mask_header.rta_type = IFLA_EXT_MASK;
   request.mask = RTEXT_FILTER_SKIP_STATS;  // of IPv6; those of the link stay
-  if (::send(fd.get(), &request, sizeof(request), 0) < 0) {
+  if (::send(fd, &request, sizeof(request), 0) < 0) {
     return absl::ErrnoToStatus(errno, "ask for links");
   }
 
   std::vector<RtnlLink> links;
-  std::string datagram(kDatagramBytesMax, '\0');
+  datagram.resize(kDatagramBytesMax);
   for (int i = 0; i < kDatagramsMax; ++i) {
-    const ssize_t size = ::recv(fd.get(), datagram.data(), datagram.size(), MSG_TRUNC);
+    const ssize_t size = ::recv(fd, datagram.data(), datagram.size(), MSG_TRUNC);
     if (size < 0 && errno == EINTR) continue;
     if (size < 0) return absl::ErrnoToStatus(errno, "read links");
     if (static_cast<size_t>(size) > datagram.size()) {
@@ -98,6 +100,14 @@ Link FromRtnl(const RtnlLink& rtnl) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<RtnlLink>> LinkReader::DumpLinks() {
+  if (!netlink_.valid()) netlink_ = OpenNetlink();
+  if (!netlink_.valid()) return absl::ErrnoToStatus(errno, "open netlink");
+  absl::StatusOr<std::vector<RtnlLink>> links = DumpLinksFrom(netlink_.get(), datagram_);
+  if (!links.ok()) netlink_.Reset();
+  return links;
+}
 
 absl::StatusOr<std::vector<Link>> LinkReader::Read(SteadyTime now) {
   if (fs_.live()) {

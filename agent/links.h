@@ -10,6 +10,7 @@
 #include "agent/host_fs.h"
 #include "agent/parse/rtnl_link.h"
 #include "common/clock.h"
+#include "common/scoped_fd.h"
 
 namespace fleet::agent {
 
@@ -83,7 +84,11 @@ class LinkReader {
   std::optional<int64_t> Number(const std::string& name, absl::string_view attribute) const;
   std::string Text(const std::string& name, absl::string_view attribute) const;
 
+  absl::StatusOr<std::vector<RtnlLink>> DumpLinks();
+
   const HostFs fs_;
+  ScopedFd netlink_;                 // kept open from dump to dump; closed after an error
+  std::string datagram_;             // kept for its memory
   std::map<int32_t, Cached> cache_;  // by index
 };
 

@@ -209,6 +209,7 @@ std::unique_ptr<Spool> MakeSpool(const AgentSettings& settings) {
   options.epoch = (static_cast<uint64_t>(random()) << 32) | random();
   options.age_max = settings.spool_age_max;
   options.bytes_max = settings.spool_bytes_max;
+  options.flushed = true;
   return std::make_unique<Spool>(std::move(options), FileSystem::Real(), Clock::Real(),
                                  BootClock::Real());
 }
@@ -286,7 +287,7 @@ int RunDaemon(const Arguments& arguments) {
                          watcher.Update(check, std::move(watches));
                        },
                        service.watched() ? [&service] { service.Beat(); } : std::function<void()>(),
-                       service.beat_interval()});
+                       service.beat_interval(), [&spool] { spool->Flush(); }});
   // A collector that comes back gets every check's news at once, not at its next interval.
   std::vector<std::unique_ptr<Uplink>> uplinks =
       MakeUplinks(settings, *spool, [&scheduler](const std::vector<std::string>& lacking) {

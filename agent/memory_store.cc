@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
 #include "agent/host_fs.h"
 #include "common/log.h"
 #include "common/scoped_fd.h"
@@ -126,6 +128,8 @@ absl::Status MemoryStore::Flush(const std::string& check, bool now) {
   const bool due = clock_.SteadyNow() - entry.written_at >= kWriteInterval;
   const bool other_keys = entry.memory.entries().size() != entry.written_keys;
   if (!entry.dirty && !(changed && (now || due || other_keys))) return absl::OkStatus();
+  // Forgotten since the run began: it stays away, and TakeForgotten will notice.
+  if (entry.on_disk && ::access(FilePath(check).c_str(), F_OK) != 0) return absl::OkStatus();
   ::mkdir(data_dir_.c_str(), 0750);
   ::mkdir(absl::StrCat(data_dir_, "/memory").c_str(), 0750);
   FLEET_RETURN_IF_ERROR(
@@ -138,9 +142,28 @@ absl::Status MemoryStore::Flush(const std::string& check, bool now) {
   return absl::OkStatus();
 }
 
+bool MemoryStore::DirectoryChanged(Entry& entry) {
+  MutexLock lock(mutex_);
+  const SteadyTime now = clock_.SteadyNow();
+  if (changes_ == 0 || now - looked_at_ >= kLookInterval) {
+    looked_at_ = now;
+    struct stat directory = {};
+    int64_t changed_ns = 0;
+    if (::stat(absl::StrCat(data_dir_, "/memory").c_str(), &directory) == 0) {
+      changed_ns = absl::ToUnixNanos(absl::TimeFromTimespec(directory.st_mtim));
+    }
+    // The stamp of a change is a few milliseconds coarse, so one this fresh may be of two changes.
+    const bool fresh = absl::Now() - absl::FromUnixNanos(changed_ns) < absl::Seconds(1);
+    if (changes_ == 0 || changed_ns != changed_ns_ || fresh) ++changes_;
+    changed_ns_ = changed_ns;
+  }
+  return std::exchange(entry.looked, changes_) != changes_;
+}
+
 bool MemoryStore::TakeForgotten(const std::string& check) {
   Entry& entry = entries_.at(check);
-  if (!entry.on_disk || ::access(FilePath(check).c_str(), F_OK) == 0) return false;
+  if (!entry.on_disk || !DirectoryChanged(entry)) return false;
+  if (::access(FilePath(check).c_str(), F_OK) == 0) return false;
   entry = Entry();
   entry.written_at = clock_.SteadyNow();
   return true;

@@ -7,6 +7,7 @@
 #include "absl/strings/string_view.h"
 #include "agent/check.h"
 #include "common/clock.h"
+#include "common/mutex.h"
 
 namespace fleet::agent {
 
@@ -18,6 +19,8 @@ class MemoryStore {
   /// Value changes reach the disk at most this often; a new or erased key does at once.
   static constexpr absl::Duration kWriteInterval = absl::Minutes(1);
   static constexpr size_t kFileBytesMax = 4 << 20;
+  /// A file taken away is missed within this time.
+  static constexpr absl::Duration kLookInterval = absl::Milliseconds(100);
 
   /// Empty `data_dir`: nothing is kept. `writable` false: what is there is read, nothing written.
   MemoryStore(std::string data_dir, bool writable, Clock& clock);
@@ -49,13 +52,21 @@ class MemoryStore {
     uint64_t written_revision = 0;
     size_t written_keys = 0;
     SteadyTime written_at;
+    uint64_t looked = 0;  // the state of the directory in which its file was last seen
   };
 
   std::string FilePath(absl::string_view check) const;
+  /// Whether a file may have gone from the directory since this entry last looked for its own.
+  bool DirectoryChanged(Entry& entry);
 
   const std::string data_dir_;
   const bool writable_;
   Clock& clock_;
+  /// The directory's last change, and how many were seen: one look serves all checks of a tick.
+  Mutex mutex_;
+  SteadyTime looked_at_ ABSL_GUARDED_BY(mutex_);
+  int64_t changed_ns_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::string, Entry> entries_;  // made by Load, so that threads only look up
 };
 

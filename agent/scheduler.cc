@@ -22,25 +22,23 @@ Scheduler::~Scheduler() { Stop(absl::InfiniteDuration()); }
 
 void Scheduler::Start() {
   MutexLock lock(mutex_);
-  for (int i = 0; i < kWorkers; ++i) AddWorker();
-  scheduler_ = std::jthread([this](const std::stop_token& stop) { ScheduleLoop(stop); });
+  busy_since_ = clock_.SteadyNow();
+  // One more than may run, so that there is always one to see that a run is stuck.
+  for (int i = 0; i <= kRunningMax; ++i) AddWorker(i == 0);
 }
 
 bool Scheduler::Stop(absl::Duration grace) {
-  if (scheduler_.joinable()) {
-    scheduler_.request_stop();
-    scheduler_.join();
-  }
   std::vector<std::jthread> workers;
   {
     MutexLock lock(mutex_);
+    stopping_ = true;
     queue_.clear();
     for (std::jthread& worker : workers_) worker.request_stop();
     const SteadyTime until = grace == absl::InfiniteDuration()
                                  ? SteadyTime::max()
                                  : SteadyAfter(clock_.SteadyNow(), grace);
     const auto idle = [this] { return running_ == 0; };
-    if (!clock_.WaitUntil(mutex_, schedule_, std::stop_token(), until, idle)) return false;
+    if (!clock_.WaitUntil(mutex_, idle_, std::stop_token(), until, idle)) return false;
     workers = std::move(workers_);
     workers_.clear();
   }
@@ -60,7 +58,8 @@ void Scheduler::Trigger(const std::string& check) {
     state.triggered = true;
     changed_ = true;
   }
-  schedule_.notify_all();
+  // Without a leader, the thread that runs checks sees it next; or the lookout, soon.
+  if (leader_) leader_wakes_.notify_one();
 }
 
 SteadyTime Scheduler::NextDue(size_t index) const {
@@ -68,8 +67,8 @@ SteadyTime Scheduler::NextDue(size_t index) const {
   return std::next(states_.begin(), static_cast<ptrdiff_t>(index))->due;
 }
 
-void Scheduler::AddWorker() {
-  workers_.emplace_back([this](const std::stop_token& stop) { WorkLoop(stop); });
+void Scheduler::AddWorker(bool leads) {
+  workers_.emplace_back([this, leads](const std::stop_token& stop) { Loop(stop, leads); });
 }
 
 SteadyTime Scheduler::TickAfter(const State& state, SteadyTime now) const {
@@ -83,7 +82,10 @@ void Scheduler::StepRunning(State& state, SteadyTime now) {
     state.phase = Phase::kStuck;
     state.last_reported = SteadyTime();
     state.replaced = ++stuck_ <= kStuckMax;
-    if (state.replaced) AddWorker();
+    if (state.replaced) {
+      ++replaced_;
+      AddWorker(false);
+    }
     log::Warning("check is stuck", {{"check", state.spec.name}});
   }
   if (state.phase == Phase::kStuck && now - state.last_reported >= state.spec.interval) {
@@ -124,75 +126,111 @@ SteadyTime Scheduler::Step(SteadyTime now) {
         break;
     }
   }
-  if (!queue_.empty()) {
-    // One worker runs through the queue; another joins when that takes long.
-    work_.notify_one();
-    next = std::min(next, SteadyAfter(now, kQueueWaitMax));
-  }
   return next;
 }
 
-void Scheduler::ScheduleLoop(const std::stop_token& stop) {
+void Scheduler::Loop(const std::stop_token& stop, bool leads) {
+  MutexLock lock(mutex_);
   while (!stop.stop_requested()) {
-    std::deque<Report> stuck;
-    bool moving = false;
-    {
-      MutexLock lock(mutex_);
-      changed_ = false;
-      const SteadyTime now = clock_.SteadyNow();
-      SteadyTime next = Step(now);
-      moving = queue_.empty() || now - queue_since_ < kQueueStallMax;
-      if (hooks_.beat) next = std::min(next, SteadyAfter(now, hooks_.beat_interval));
-      stuck.swap(stuck_reports_);
-      if (stuck.empty()) {
-        clock_.WaitUntil(mutex_, schedule_, stop, next, [this] { return changed_; });
-      }
+    if (leads && !leader_) {
+      if (Lead(stop)) return;
+      continue;
     }
-    for (Report& report : stuck) hooks_.deliver(std::move(report));
-    if (moving && hooks_.beat) hooks_.beat();
+    clock_.WaitUntil(mutex_, spare_wakes_, stop, SteadyTime::max(),
+                     [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !lookout_; });
+    if (!lookout_) LookOut(stop);
+    leads = true;
   }
 }
 
-void Scheduler::WorkLoop(const std::stop_token& stop) {
-  while (true) {
-    State* state = nullptr;
-    {
-      MutexLock lock(mutex_);
-      const auto ready = [this] { return !queue_.empty(); };
-      if (!clock_.WaitUntil(mutex_, work_, stop, SteadyTime::max(), ready) ||
-          stop.stop_requested()) {
-        return;
-      }
-      state = queue_.front();
-      queue_.pop_front();
-      queue_since_ = clock_.SteadyNow();
-      state->phase = Phase::kRunning;
-      state->triggered = false;
-      state->started = clock_.SteadyNow();
-      state->started_wall = clock_.Now();
-      ++running_;
-      // The scheduling thread must learn of the new deadline, but only if it would sleep past it.
-      if (queue_.empty()) {
-        changed_ = true;
-        schedule_.notify_all();
-      }
-    }
-    RunCheck(*state);
-    MutexLock lock(mutex_);
-    --running_;
-    const bool was_stuck = state->phase == Phase::kStuck;
-    state->phase = Phase::kIdle;
-    state->due = TickAfter(*state, clock_.SteadyNow());
-    if (queue_.empty() || was_stuck) {
-      changed_ = true;
-      schedule_.notify_all();
-    }
-    if (was_stuck) {
-      --stuck_;
-      log::Info("stuck check came back", {{"check", state->spec.name}});
-      if (std::exchange(state->replaced, false)) return;
+bool Scheduler::Lead(const std::stop_token& stop) {
+  changed_ = false;
+  const SteadyTime now = clock_.SteadyNow();
+  next_ = Step(now);
+  if (!queue_.empty() && running_ - replaced_ < kRunningMax) return RunNext();
+  leader_ = true;
+  const bool handed_over = HandOver();
+  if (hooks_.beat) {
+    next_ = std::min(next_, SteadyAfter(now, hooks_.beat_interval));
+    if (queue_.empty() || now - queue_since_ < kQueueStallMax) {
+      mutex_.unlock();
+      hooks_.beat();
+      mutex_.lock();
     }
   }
+  if (!handed_over) {
+    clock_.WaitUntil(mutex_, leader_wakes_, stop, next_,
+                     [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return changed_; });
+  }
+  leader_ = false;
+  busy_since_ = clock_.SteadyNow();
+  return false;
+}
+
+void Scheduler::LookOut(const std::stop_token& stop) {
+  lookout_ = true;
+  while (!stop.stop_requested()) {
+    look_sooner_ = false;
+    lookout_until_ = SteadyAfter(leader_ ? next_ : busy_since_, kQueueWaitMax);
+    const SteadyTime now = clock_.SteadyNow();
+    if (!leader_ && now >= lookout_until_) {
+      busy_since_ = now;
+      break;
+    }
+    // On a busy machine the leader itself may wake late.
+    if (now >= lookout_until_) lookout_until_ = SteadyAfter(now, kQueueWaitMax);
+    clock_.WaitUntil(mutex_, lookout_wakes_, stop, lookout_until_,
+                     [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return look_sooner_; });
+  }
+  lookout_ = false;
+  spare_wakes_.notify_one();
+}
+
+bool Scheduler::HandOver() {
+  if (stuck_reports_.empty() && !delivered_) return false;
+  std::deque<Report> stuck;
+  stuck.swap(stuck_reports_);
+  delivered_ = false;
+  mutex_.unlock();
+  for (Report& report : stuck) hooks_.deliver(std::move(report));
+  if (hooks_.flush) hooks_.flush();
+  mutex_.lock();
+  return true;
+}
+
+bool Scheduler::RunNext() {
+  State& state = *queue_.front();
+  queue_.pop_front();
+  state.phase = Phase::kRunning;
+  state.triggered = false;
+  state.started = clock_.SteadyNow();
+  queue_since_ = state.started;
+  state.started_wall = clock_.Now();
+  ++running_;
+  // On a tick the lookout looks in time by itself; a trigger comes when it does not expect it.
+  if (lookout_ && lookout_until_ > SteadyAfter(state.started, kQueueWaitMax)) {
+    look_sooner_ = true;
+    lookout_wakes_.notify_one();
+  }
+  mutex_.unlock();
+  RunCheck(state);
+  mutex_.lock();
+  --running_;
+  delivered_ = true;
+  const bool was_stuck = state.phase == Phase::kStuck;
+  state.phase = Phase::kIdle;
+  state.due = TickAfter(state, clock_.SteadyNow());
+  if (stopping_) idle_.notify_all();
+  if (leader_ && (state.triggered || state.due < next_ || !queue_.empty())) {
+    changed_ = true;
+    leader_wakes_.notify_one();
+  }
+  if (!was_stuck) return false;
+  --stuck_;
+  log::Info("stuck check came back", {{"check", state.spec.name}});
+  if (!std::exchange(state.replaced, false)) return false;
+  --replaced_;
+  return true;
 }
 
 void Scheduler::RunCheck(State& state) {
@@ -202,6 +240,7 @@ void Scheduler::RunCheck(State& state) {
   const bool expected = state.spec.configured || store_.seen(name);
   CheckRun run(state.spec.check->metrics(), clock_, SteadyAfter(started, state.spec.deadline),
                store_.memory(name), expected);
+  run.report().samples = std::move(state.next);
   const absl::Status status = state.spec.check->Collect(run);
   Report& report = run.report();
   report.check = name;
@@ -209,6 +248,7 @@ void Scheduler::RunCheck(State& state) {
   report.interval = state.spec.interval;
   Judge(status, expected, report);
   if (!state.spec.parent.empty()) report.parent = state.spec.parent;
+  state.next = report.samples.Next();
   if (status.ok()) store_.MarkSeen(name);
   if (const absl::Status written = store_.Flush(name, false); !written.ok()) {
     log::Warning("memory not written", {{"check", name}, {"error", written}});

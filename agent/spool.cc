@@ -89,7 +89,19 @@ void Spool::WakeLive(SteadyTime now, SteadyTime due) {
     Live& live = collector.live;
     if (!live.open || (live.due.has_value() && *live.due <= due)) continue;
     live.due = due;
+    if (options_.flushed && due > now) continue;
     if (collector.wake) collector.wake(due - now);
+  }
+}
+
+void Spool::Flush() {
+  MutexLock lock(mutex_);
+  const SteadyTime now = clock_.SteadyNow();
+  for (Collector& collector : collectors_) {
+    Live& live = collector.live;
+    if (!live.open || !live.due.has_value() || !options_.flushed) continue;
+    live.due = now;
+    if (collector.wake) collector.wake(absl::ZeroDuration());
   }
 }
 

@@ -30,6 +30,7 @@ struct SpoolOptions {
   uint64_t bytes_max = 256 << 20;
   size_t segments_max = 4096;  // a hello lists them all
   bool thread = true;          // false: the owner calls Work, for tests
+  bool flushed = false;        // the owner calls Flush when a tick is over
 };
 
 /// The reports of this agent until every collector has them: encoded once into segments, handed to
@@ -41,7 +42,8 @@ struct SpoolOptions {
 /// Thread-safe; streams are opened and closed by their one owner.
 class Spool {
  public:
-  /// A calm report waits this long for the others of its tick: one message, one write.
+  /// A calm report waits this long for the others of its tick: one message, one write. Live streams
+  /// wait for Flush instead where the owner calls it.
   static constexpr absl::Duration kLinger = absl::Milliseconds(50);
   /// What not every collector has acked is synced this long after it was written.
   static constexpr absl::Duration kSyncInterval = absl::Seconds(1);
@@ -102,6 +104,10 @@ class Spool {
 
   /// Encodes a report into the current segment.
   void Add(const Report& report);
+
+  /// The tick is over: what was added leaves now. Spares the timer of kLinger, which wakes gRPC's
+  /// two threads for timers some four times.
+  void Flush();
 
   /// `wake(delay)` is called, with the spool's lock held, when that collector's streams have
   /// something to do after `delay`. Null: no more.

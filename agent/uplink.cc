@@ -39,6 +39,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, ms(Uplink::kConnectTimeout));
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // No pings that measure the bandwidth of what little comes back.
+  arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   return grpc::CreateCustomChannel(options.collector, credentials, arguments);
 }
 
@@ -82,13 +84,17 @@ class Uplink::Loop {
   Lane& live() { return lanes_[0]; }
   Lane& backlog() { return lanes_[1]; }
 
-  /// Wakes the thread after `delay`, instead of what was asked for before.
+  /// Wakes the thread after `delay`, instead of what was asked for before. An alarm that was due
+  /// long ago needs neither of gRPC's timer threads, which one for now would wake, because of
+  /// rounding.
   void Wake(absl::Duration delay) {
     MutexLock lock(alarm_mutex_);
     if (alarm_set_) alarm_.Cancel();  // delivers its kWoken at once, which does no harm
     alarm_set_ = true;
     alarm_ = grpc::Alarm();
-    alarm_.Set(&queue_, WallAfter(delay), reinterpret_cast<void*>(kWoken));
+    const auto at =
+        delay <= absl::ZeroDuration() ? std::chrono::system_clock::time_point() : WallAfter(delay);
+    alarm_.Set(&queue_, at, reinterpret_cast<void*>(kWoken));
   }
 
   void Run() {

@@ -27,7 +27,10 @@ Watchdog::Guard Watchdog::Arm(int fd, SteadyTime deadline) {
   if (!thread_.joinable()) {
     thread_ = std::jthread([this](const std::stop_token& stop) { Loop(stop); });
   }
-  changed_.notify_one();
+  if (deadline < looks_at_) {
+    looks_at_ = deadline;
+    changed_.notify_one();
+  }
   return {this, id};
 }
 
@@ -55,11 +58,11 @@ void Watchdog::Loop(const std::stop_token& stop) {
         next = std::min(next, watched.deadline);
       }
     }
-    const uint64_t seen = next_id_;
     const SteadyTime wake = next == SteadyTime::max() ? now + std::chrono::hours(1) : next;
+    looks_at_ = wake;
     clock.WaitUntil(mutex_, changed_, stop, wake,
-                    [this, seen]()
-                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return next_id_ != seen; });
+                    [this, wake]()
+                        ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return looks_at_ < wake; });
   }
 }
 

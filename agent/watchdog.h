@@ -54,6 +54,9 @@ class Watchdog {
   std::condition_variable_any changed_;
   std::map<uint64_t, Watched> watched_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
+  /// When the thread looks again by itself: it is woken only for what is due before, so that what
+  /// is armed and disarmed in time costs no wake-up.
+  SteadyTime looks_at_ ABSL_GUARDED_BY(mutex_) = SteadyTime::max();
   std::jthread thread_ ABSL_GUARDED_BY(mutex_);
 };
 

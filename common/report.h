@@ -6,8 +6,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
-#include "common/metric.h"
+#include "common/sample_set.h"
 
 namespace fleet {
 
@@ -36,60 +35,6 @@ struct Item {
   /// What this item's failure follows from: "./check", "./check/item" on the same host, or
   /// "host[/check[/item]]". Empty: nothing.
   std::string parent;
-};
-
-/// The samples of one report, kept flat: collecting a thousand of them costs a few allocations, and
-/// two reports with the same series compare with one memcmp. A series is its family's name and its
-/// labels in exposition form (see AppendLabels). Not thread-safe.
-class SampleSet {
- public:
-  struct Family {
-    std::string name;
-    MetricType type;
-    std::string help;
-    bool operator==(const Family&) const = default;
-  };
-  struct Series {
-    uint32_t family;  // index into families()
-    uint32_t labels_begin;
-    uint32_t labels_size;  // bytes of the labels' text
-    bool operator==(const Series&) const = default;
-  };
-
-  /// Adds one sample of a family without wildcard.
-  void Add(const MetricDesc& desc, absl::Span<const Label> labels, double value);
-  /// Adds one sample of a wildcard family ("node_memory_*"), whose '*' stands for `rest`.
-  void AddNamed(const MetricDesc& desc, absl::string_view rest, absl::Span<const Label> labels,
-                double value);
-  /// As Add, for a family not known at compile time and labels already in exposition form.
-  void AddRaw(const Family& family, absl::string_view labels, double value);
-  void Clear();
-  /// Gives every series its new value, in order. `values` has size() of them.
-  void SetValues(absl::Span<const double> values);
-
-  size_t size() const { return values_.size(); }
-  absl::Span<const Family> families() const { return families_; }
-  absl::Span<const Series> series() const { return series_; }
-  absl::Span<const double> values() const { return values_; }
-  absl::string_view name(size_t i) const { return families_[series_[i].family].name; }
-  absl::string_view labels(size_t i) const {
-    return absl::string_view(text_).substr(series_[i].labels_begin, series_[i].labels_size);
-  }
-
-  /// Whether both hold the same series in the same order, whatever their values.
-  bool SameSeries(const SampleSet& other) const;
-
- private:
-  uint32_t FamilyIndex(const MetricDesc& desc, absl::string_view rest);
-  void Append(uint32_t family, absl::Span<const Label> labels, double value);
-
-  std::vector<Family> families_;
-  /// The desc that families_[i] was made from; null for AddRaw.
-  std::vector<const MetricDesc*> descs_;
-  std::vector<Series> series_;
-  std::vector<double> values_;
-  std::string text_;
-  uint32_t last_family_ = 0;
 };
 
 /// One run of one check.

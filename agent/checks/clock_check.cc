@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/time.h"
+#include "agent/kept_file.h"
 #include "agent/parse/text.h"
 #include "agent/parse/uptime.h"
 #include "common/status_macros.h"
@@ -131,22 +132,39 @@ class ClockCheck final : public Check {
   }
 
  private:
-  void CollectSources(CheckRun& run) const {
+  struct Source {
+    std::string device;
+    KeptFile available;
+    KeptFile current;
+  };
+
+  /// The kernel makes its clock sources at boot, so on the running machine they are listed once.
+  void FindSources() {
+    if (fs_.live() && !sources_.empty()) return;
+    sources_.clear();
     const auto devices = fs_.List(kClockSources);
     if (!devices.ok()) return;
     for (const std::string& name : *devices) {
       absl::string_view device = name;
       if (!absl::ConsumePrefix(&device, "clocksource")) continue;
       const std::string path = absl::StrCat(kClockSources, "/", name);
-      const std::string available =
-          fs_.Read(absl::StrCat(path, "/available_clocksource")).value_or("");
+      sources_.push_back({std::string(device),
+                          KeptFile(fs_, path + "/available_clocksource", KeptFile::Records::kOne),
+                          KeptFile(fs_, path + "/current_clocksource", KeptFile::Records::kOne)});
+    }
+  }
+
+  void CollectSources(CheckRun& run) {
+    FindSources();
+    for (Source& source : sources_) {
+      const std::string& device = source.device;
       absl::string_view line;
-      absl::string_view rest = available;
+      absl::string_view rest = source.available.Read().value_or("");
       NextLine(rest, line);
       for (absl::string_view word = NextWord(line); !word.empty(); word = NextWord(line)) {
         run.Add(kSourceAvailable, {{"clocksource", word}, {"device", device}}, 1);
       }
-      const auto current = fs_.ReadTrimmed(absl::StrCat(path, "/current_clocksource"));
+      const auto current = source.current.ReadTrimmed();
       if (!current.ok() || current->empty()) continue;
       run.Add(kSourceCurrent, {{"clocksource", *current}, {"device", device}}, 1);
     }
@@ -189,6 +207,7 @@ class ClockCheck final : public Check {
   const ReadKernelClock read_;
   absl::TimeZone zone_;
   bool has_zone_ = false;
+  std::vector<Source> sources_;
 };
 
 }  // namespace

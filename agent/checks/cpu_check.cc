@@ -4,6 +4,7 @@
 #include "absl/strings/str_format.h"
 #include "agent/checks/checks.h"
 #include "agent/checks/pressure_window.h"
+#include "agent/kept_file.h"
 #include "agent/parse/softnet.h"
 #include "agent/parse/stat.h"
 #include "common/status_macros.h"
@@ -80,12 +81,16 @@ std::optional<Usage> UsageBetween(const CpuTicks& before, const CpuTicks& after)
 
 class CpuCheck final : public Check {
  public:
-  explicit CpuCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.cpu) {}
+  explicit CpuCheck(const CheckEnv& env)
+      : options_(env.options.cpu),
+        stat_(env.fs, "proc/stat", KeptFile::Records::kOne),
+        softnet_(env.fs, "proc/net/softnet_stat", KeptFile::Records::kMany),
+        pressure_(env.fs, "proc/pressure/cpu", KeptFile::Records::kOne) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/stat"));
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, stat_.Read());
     FLEET_ASSIGN_OR_RETURN(const Stat stat, ParseStat(text));
     EmitStat(run, stat);
     const std::optional<Usage> usage = before_ ? UsageBetween(*before_, stat.all) : std::nullopt;
@@ -95,8 +100,8 @@ class CpuCheck final : public Check {
   }
 
  private:
-  absl::Status EmitSoftnet(CheckRun& run) const {
-    const absl::StatusOr<std::string> text = fs_.Read("proc/net/softnet_stat");
+  absl::Status EmitSoftnet(CheckRun& run) {
+    const absl::StatusOr<absl::string_view> text = softnet_.Read();
     if (absl::IsNotFound(text.status())) return absl::OkStatus();  // a kernel without network
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(const std::vector<SoftnetCpu> cpus, ParseSoftnet(*text));
@@ -118,7 +123,7 @@ class CpuCheck final : public Check {
     if (usage && usage->steal >= kStealWorthNamingRatio) {
       absl::StrAppend(&reason, ", ", HumanPercent(usage->steal), " taken by the hypervisor");
     }
-    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> pressure, ReadPressure(fs_, "cpu"));
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> pressure, ReadPressure(pressure_));
     if (pressure && pressure->some) {
       const double ratio =
           window_.Update(run.steady_now(), *pressure->some, pressure->some->avg300);
@@ -130,8 +135,10 @@ class CpuCheck final : public Check {
     return absl::OkStatus();
   }
 
-  const HostFs fs_;
   const CpuOptions options_;
+  KeptFile stat_;
+  KeptFile softnet_;
+  KeptFile pressure_;
   std::optional<CpuTicks> before_;
   PressureWindow window_{kPressureWindow};
 };

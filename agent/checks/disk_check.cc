@@ -16,6 +16,7 @@
 #include "agent/checks/disk_judge.h"
 #include "agent/checks/disk_metrics.h"
 #include "agent/checks/disk_mounts.h"
+#include "agent/kept_file.h"
 #include "agent/parse/mountinfo.h"
 #include "common/status_macros.h"
 
@@ -39,16 +40,21 @@ using UsageByPath = std::map<std::string, absl::StatusOr<FilesystemUsage>>;
 class DiskCheck final : public Check {
  public:
   DiskCheck(const CheckEnv& env, std::unique_ptr<FilesystemStats> stats)
-      : fs_(env.fs), options_(env.options.disk), stats_(std::move(stats)) {}
+      : fs_(env.fs),
+        options_(env.options.disk),
+        stats_(std::move(stats)),
+        diskstats_(env.fs, "proc/diskstats", KeptFile::Records::kMany),
+        mounts_(env.fs, "proc/1/mountinfo", KeptFile::Records::kMany),
+        own_mounts_(env.fs, kOwnMountinfo, KeptFile::Records::kMany) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kDiskMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    const absl::Status devices = AddDiskDevices(fs_, run);
-    FLEET_ASSIGN_OR_RETURN(const std::vector<DiskMount> mounts, ReadMounts());
-    const UsageByPath usage = Measure(mounts, run);
-    AddExporterSamples(mounts, usage, run);
-    for (const DiskMount& mount : mounts) {
+    const absl::Status devices = AddDiskDevices(fs_, diskstats_, run);
+    FLEET_ASSIGN_OR_RETURN(const std::vector<DiskMount>* const mounts, ReadMounts());
+    const UsageByPath usage = Measure(*mounts, run);
+    AddExporterSamples(*mounts, usage, run);
+    for (const DiskMount& mount : *mounts) {
       if (mount.judged && !IsIgnored(mount.mount.mount_point)) JudgeMount(mount, usage, run);
     }
     TrimMemory(run.memory());
@@ -67,30 +73,31 @@ class DiskCheck final : public Check {
     absl::Time written = absl::InfinitePast();
   };
 
-  absl::StatusOr<std::vector<DiskMount>> ReadMounts() {
+  /// Parses only what has changed: a mount is made once and listed every time.
+  absl::StatusOr<const std::vector<DiskMount>*> ReadMounts() {
     // The first process sees the host's mounts even when we run in a namespace of our own.
-    mountinfo_ = "proc/1/mountinfo";
-    auto text = fs_.Read(mountinfo_);
+    KeptFile* file = &mounts_;
+    auto text = file->Read();
     if (!text.ok()) {
-      mountinfo_ = kOwnMountinfo;
-      text = fs_.Read(mountinfo_);
+      file = &own_mounts_;
+      text = file->Read();
     }
+    mountinfo_ = file->path();
     FLEET_RETURN_IF_ERROR(text.status());
-    FLEET_ASSIGN_OR_RETURN(std::vector<Mount> mounts, ParseMountinfo(*text));
-    std::vector<DiskMount> sorted = SortMounts(std::move(mounts));
-    if (mountinfo_ != kOwnMountinfo) {
-      // Mounts reach a sandbox as they come, so ours change with theirs.
-      if (*text != their_mounts_) {
-        const auto own = fs_.Read(kOwnMountinfo);
-        our_mounts_.reset();
-        if (own.ok()) {
-          FLEET_ASSIGN_OR_RETURN(our_mounts_, ParseMountinfo(*own));
+    if (sorted_text_ != *text || sorted_text_.empty()) {
+      sorted_text_.clear();
+      FLEET_ASSIGN_OR_RETURN(std::vector<Mount> mounts, ParseMountinfo(*text));
+      sorted_ = SortMounts(std::move(mounts));
+      if (file == &mounts_) {
+        // Mounts reach a sandbox as they come, so ours change with theirs.
+        if (const auto own = own_mounts_.Read(); own.ok()) {
+          FLEET_ASSIGN_OR_RETURN(const std::vector<Mount> ours, ParseMountinfo(*own));
+          MarkHidden(ours, sorted_);
         }
-        their_mounts_ = *std::move(text);
       }
-      if (our_mounts_) MarkHidden(*our_mounts_, sorted);
+      sorted_text_ = std::string(*text);
     }
-    return sorted;
+    return &sorted_;
   }
 
   /// Asks for each mount point once; local filesystems first, so that they wait for nobody.
@@ -285,9 +292,12 @@ class DiskCheck final : public Check {
   const HostFs fs_;
   const DiskOptions options_;
   const std::unique_ptr<FilesystemStats> stats_;
+  KeptFile diskstats_;
+  KeptFile mounts_;
+  KeptFile own_mounts_;
+  std::vector<DiskMount> sorted_;
+  std::string sorted_text_;  // what sorted_ was made from
   std::map<std::string, Seen> seen_;
-  std::string their_mounts_;  // the text that our_mounts_ belongs to
-  std::optional<std::vector<Mount>> our_mounts_;
   std::string mountinfo_ = "proc/1/mountinfo";
 };
 

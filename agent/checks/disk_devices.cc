@@ -79,8 +79,8 @@ void AddUdevInfo(const DiskStats& stats, const UdevData& udev, CheckRun& run) {
 
 }  // namespace
 
-absl::Status AddDiskDevices(const HostFs& fs, CheckRun& run) {
-  const auto text = fs.Read("proc/diskstats");
+absl::Status AddDiskDevices(const HostFs& fs, KeptFile& diskstats, CheckRun& run) {
+  const auto text = diskstats.Read();
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   FLEET_RETURN_IF_ERROR(text.status());
   FLEET_ASSIGN_OR_RETURN(const std::vector<DiskStats> devices, ParseDiskStats(*text));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "agent/checks/checks.h"
+#include "agent/kept_file.h"
 #include "agent/parse/file_nr.h"
 #include "agent/parse/os_release.h"
 #include "agent/parse/text.h"
@@ -43,7 +44,12 @@ struct Uname {
 
 class KernelCheck final : public Check {
  public:
-  explicit KernelCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.kernel) {}
+  explicit KernelCheck(const CheckEnv& env)
+      : fs_(env.fs),
+        options_(env.options.kernel),
+        entropy_(env.fs, "proc/sys/kernel/random/entropy_avail", KeptFile::Records::kOne),
+        pool_(env.fs, "proc/sys/kernel/random/poolsize", KeptFile::Records::kOne),
+        file_nr_(env.fs, "proc/sys/fs/file-nr", KeptFile::Records::kOne) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
@@ -95,18 +101,18 @@ class KernelCheck final : public Check {
     return uname;
   }
 
-  void CollectEntropy(CheckRun& run) const {
-    const auto add = [&](const MetricDesc& desc, absl::string_view path) {
-      const auto text = fs_.ReadTrimmed(path);
+  void CollectEntropy(CheckRun& run) {
+    const auto add = [&](const MetricDesc& desc, KeptFile& file) {
+      const auto text = file.ReadTrimmed();
       uint64_t bits = 0;
       if (text.ok() && ParseInteger(*text, bits)) run.Add(desc, static_cast<double>(bits));
     };
-    add(kEntropy, "proc/sys/kernel/random/entropy_avail");
-    add(kEntropyPool, "proc/sys/kernel/random/poolsize");
+    add(kEntropy, entropy_);
+    add(kEntropyPool, pool_);
   }
 
-  absl::Status CollectFiles(CheckRun& run) const {
-    const absl::StatusOr<std::string> text = fs_.Read("proc/sys/fs/file-nr");
+  absl::Status CollectFiles(CheckRun& run) {
+    const absl::StatusOr<absl::string_view> text = file_nr_.Read();
     if (absl::IsNotFound(text.status())) return absl::OkStatus();
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(const FileNr files, ParseFileNr(*text));
@@ -149,6 +155,9 @@ class KernelCheck final : public Check {
 
   const HostFs fs_;
   const KernelOptions options_;
+  KeptFile entropy_;
+  KeptFile pool_;
+  KeptFile file_nr_;
 };
 
 }  // namespace

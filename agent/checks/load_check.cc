@@ -3,6 +3,7 @@
 #include "absl/strings/str_format.h"
 #include "agent/checks/checks.h"
 #include "agent/checks/pressure_window.h"
+#include "agent/kept_file.h"
 #include "agent/parse/loadavg.h"
 #include "agent/parse/stat.h"
 #include "common/status_macros.h"
@@ -27,12 +28,18 @@ constexpr const MetricDesc& kIoStalled = kMetrics[5];
 
 class LoadCheck final : public Check {
  public:
-  explicit LoadCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.load) {}
+  explicit LoadCheck(const CheckEnv& env)
+      : fs_(env.fs),
+        options_(env.options.load),
+        loadavg_(env.fs, "proc/loadavg", KeptFile::Records::kOne),
+        cpu_pressure_(env.fs, "proc/pressure/cpu", KeptFile::Records::kOne),
+        io_pressure_(env.fs, "proc/pressure/io", KeptFile::Records::kOne),
+        online_(env.fs, "sys/devices/system/cpu/online", KeptFile::Records::kOne) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/loadavg"));
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, loadavg_.Read());
     FLEET_ASSIGN_OR_RETURN(const LoadAverage load, ParseLoadAverage(text));
     run.Add(kMetrics[0], load.one);
     run.Add(kMetrics[1], load.five);
@@ -52,18 +59,18 @@ class LoadCheck final : public Check {
   }
 
  private:
-  absl::Status EmitPressure(CheckRun& run) const {
-    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> cpu, ReadPressure(fs_, "cpu"));
+  absl::Status EmitPressure(CheckRun& run) {
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> cpu, ReadPressure(cpu_pressure_));
     if (cpu && cpu->some) run.Add(kCpuWaiting, PressureSeconds(*cpu->some));
-    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> io, ReadPressure(fs_, "io"));
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> io, ReadPressure(io_pressure_));
     if (io && io->some) run.Add(kIoWaiting, PressureSeconds(*io->some));
     if (io && io->full) run.Add(kIoStalled, PressureSeconds(*io->full));
     return absl::OkStatus();
   }
 
   /// Of the host and not of this process (sysconf), so that a fixture host has its own.
-  absl::StatusOr<double> CpusOnline() const {
-    if (const auto list = fs_.Read("sys/devices/system/cpu/online"); list.ok()) {
+  absl::StatusOr<double> CpusOnline() {
+    if (const auto list = online_.Read(); list.ok()) {
       return CountCpuList(*list);
     }
     const auto text = fs_.Read("proc/stat");  // a container without /sys
@@ -75,6 +82,10 @@ class LoadCheck final : public Check {
 
   const HostFs fs_;
   const LoadOptions options_;
+  KeptFile loadavg_;
+  KeptFile cpu_pressure_;
+  KeptFile io_pressure_;
+  KeptFile online_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "agent/checks/checks.h"
 #include "agent/checks/oom_history.h"
 #include "agent/checks/pressure_window.h"
+#include "agent/kept_file.h"
 #include "agent/parse/meminfo.h"
 #include "agent/parse/uptime.h"
 #include "agent/parse/vmstat.h"
@@ -113,12 +114,17 @@ void Judge(CheckRun& run, const Facts& facts, const MemoryOptions& options) {
 
 class MemoryCheck final : public Check {
  public:
-  explicit MemoryCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.memory) {}
+  explicit MemoryCheck(const CheckEnv& env)
+      : fs_(env.fs),
+        options_(env.options.memory),
+        meminfo_(env.fs, "proc/meminfo", KeptFile::Records::kOne),
+        vmstat_(env.fs, "proc/vmstat", KeptFile::Records::kMany),
+        pressure_(env.fs, "proc/pressure/memory", KeptFile::Records::kOne) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/meminfo"));
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, meminfo_.Read());
     FLEET_ASSIGN_OR_RETURN(const NamedValues meminfo, ParseMeminfo(text));
     for (size_t i = 0; i < meminfo.size(); ++i) {
       run.AddNamed(kMemory, meminfo.name(i), meminfo.value(i));
@@ -141,7 +147,7 @@ class MemoryCheck final : public Check {
 
  private:
   absl::Status CollectPressure(CheckRun& run, Facts& facts) {
-    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> pressure, ReadPressure(fs_, "memory"));
+    FLEET_ASSIGN_OR_RETURN(const std::optional<Pressure> pressure, ReadPressure(pressure_));
     has_pressure_ = pressure.has_value();
     if (!pressure) return absl::OkStatus();
     if (pressure->some) {
@@ -153,7 +159,7 @@ class MemoryCheck final : public Check {
   }
 
   absl::Status CollectVmstat(CheckRun& run, Facts& facts) {
-    const absl::StatusOr<std::string> text = fs_.Read("proc/vmstat");
+    const absl::StatusOr<absl::string_view> text = vmstat_.Read();
     if (absl::IsNotFound(text.status())) return absl::OkStatus();
     FLEET_RETURN_IF_ERROR(text.status());
     FLEET_ASSIGN_OR_RETURN(const NamedValues vmstat, ParseVmstat(*text));
@@ -181,6 +187,9 @@ class MemoryCheck final : public Check {
 
   const HostFs fs_;
   const MemoryOptions options_;
+  KeptFile meminfo_;
+  KeptFile vmstat_;
+  KeptFile pressure_;
   PressureWindow window_{kPressureWindow};
   bool has_pressure_ = false;
   std::string boot_;

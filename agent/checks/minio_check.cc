@@ -33,6 +33,8 @@ constexpr absl::Duration kMetricsTimeout = absl::Seconds(8);
 constexpr absl::Duration kMargin = absl::Milliseconds(300);
 constexpr size_t kHealthBytesMax = 64 << 10;
 constexpr size_t kMetricsBytesMax = 8 << 20;
+/// How often a host without minio is asked whether it has one now.
+constexpr absl::Duration kLookAgain = absl::Minutes(1);
 constexpr size_t kSeriesMax = 2000;  // of one server
 constexpr char kFoundKey[] = "found";
 
@@ -367,13 +369,13 @@ class MinioCheck final : public Check {
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    if (client_ == nullptr) client_ = std::make_unique<HttpClient>();
     const std::vector<MinioServer> servers = Servers(run);
     if (servers.empty()) {
       client_.reset();  // a host without minio keeps nothing of libcurl's
       return absl::NotFoundError("nothing on port 9000 answers as minio does");
     }
     absl::Status first;
+    NeedClient();
     for (const MinioServer& server : servers) {
       const bool alone = servers.size() == 1;
       const absl::Status status =
@@ -397,7 +399,9 @@ class MinioCheck final : public Check {
       std::vector<std::string> urls;
       if (const std::string* known = run.memory().Find(kFoundKey); known != nullptr) {
         urls = absl::StrSplit(*known, ' ', absl::SkipEmpty());
-      } else {
+      } else if (!looked_ || run.steady_now() - *looked_ >= kLookAgain) {
+        looked_ = run.steady_now();
+        NeedClient();
         urls = DiscoverMinio(fs_, *client_);
         if (!urls.empty()) run.memory().Set(kFoundKey, absl::StrJoin(urls, " "));
       }
@@ -412,6 +416,10 @@ class MinioCheck final : public Check {
     return servers;
   }
 
+  void NeedClient() {
+    if (client_ == nullptr) client_ = std::make_unique<HttpClient>();
+  }
+
   static void SetReason(const std::vector<MinioServer>& servers, CheckRun& run) {
     std::string capacity;
     for (const Item& item : run.report().items) {
@@ -424,6 +432,7 @@ class MinioCheck final : public Check {
 
   const HostFs fs_;
   const MinioOptions options_;
+  std::optional<SteadyTime> looked_;  // for a server that is not known
   std::unique_ptr<HttpClient> client_;
   std::map<std::string, ServerState> states_;  // by URL
 };

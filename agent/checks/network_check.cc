@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <array>
 #include <iterator>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "agent/checks/checks.h"
+#include "agent/kept_file.h"
 #include "agent/link_verdicts.h"
 #include "agent/links.h"
 #include "agent/parse/net_arp.h"
@@ -142,7 +144,21 @@ double Number(uint64_t value) { return static_cast<double>(value); }
 class NetworkCheck final : public Check {
  public:
   explicit NetworkCheck(const CheckEnv& env)
-      : fs_(env.fs), options_(env.options.network), links_(env.fs) {}
+      : fs_(env.fs),
+        options_(env.options.network),
+        links_(env.fs),
+        netstat_{KeptFile(env.fs, "proc/net/netstat", KeptFile::Records::kOne),
+                 KeptFile(env.fs, "proc/net/snmp", KeptFile::Records::kOne),
+                 KeptFile(env.fs, "proc/net/snmp6", KeptFile::Records::kOne)},
+        sockstat_(env.fs, "proc/net/sockstat", KeptFile::Records::kOne),
+        sockstat6_(env.fs, "proc/net/sockstat6", KeptFile::Records::kOne),
+        udp_(env.fs, "proc/net/udp", KeptFile::Records::kMany),
+        udp6_(env.fs, "proc/net/udp6", KeptFile::Records::kMany),
+        arp_(env.fs, "proc/net/arp", KeptFile::Records::kMany),
+        conntrack_count_(env.fs, "proc/sys/net/netfilter/nf_conntrack_count",
+                         KeptFile::Records::kOne),
+        conntrack_max_(env.fs, "proc/sys/net/netfilter/nf_conntrack_max", KeptFile::Records::kOne),
+        conntrack_(env.fs, "proc/net/stat/nf_conntrack", KeptFile::Records::kMany) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kMetrics; }
 
@@ -203,23 +219,23 @@ class NetworkCheck final : public Check {
             1);
   }
 
-  absl::Status CollectNetstat(CheckRun& run) const {
-    for (const absl::string_view file : {"proc/net/netstat", "proc/net/snmp", "proc/net/snmp6"}) {
-      const absl::StatusOr<std::string> text = fs_.Read(file);
+  absl::Status CollectNetstat(CheckRun& run) {
+    for (KeptFile& file : netstat_) {
+      const absl::StatusOr<absl::string_view> text = file.Read();
       if (absl::IsNotFound(text.status())) continue;  // no IPv6
       FLEET_RETURN_IF_ERROR(text.status());
-      FLEET_ASSIGN_OR_RETURN(const std::vector<NetstatField> fields,
-                             absl::EndsWith(file, "6") ? ParseSnmp6(*text) : ParseNetstat(*text));
+      FLEET_ASSIGN_OR_RETURN(
+          const std::vector<NetstatField> fields,
+          absl::EndsWith(file.path(), "6") ? ParseSnmp6(*text) : ParseNetstat(*text));
       for (const NetstatField& field : fields) run.AddNamed(kNetstat, field.name, field.value);
     }
     return absl::OkStatus();
   }
 
-  absl::Status CollectSockets(CheckRun& run) const {
+  absl::Status CollectSockets(CheckRun& run) {
     static const auto page_bytes = Number(static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)));
     for (const bool six : {false, true}) {
-      const absl::StatusOr<std::string> text =
-          fs_.Read(six ? "proc/net/sockstat6" : "proc/net/sockstat");
+      const absl::StatusOr<absl::string_view> text = (six ? sockstat6_ : sockstat_).Read();
       if (absl::IsNotFound(text.status())) continue;
       FLEET_RETURN_IF_ERROR(text.status());
       FLEET_ASSIGN_OR_RETURN(const std::vector<SockstatField> fields, ParseSockstat(*text));
@@ -240,15 +256,15 @@ class NetworkCheck final : public Check {
 
   /// The kernel walks its whole hash table of UDP sockets for the file, so it is left alone when
   /// there is no such socket (`any`).
-  absl::Status CollectUdp(bool six, bool any, CheckRun& run) const {
-    const absl::string_view file = six ? "proc/net/udp6" : "proc/net/udp";
+  absl::Status CollectUdp(bool six, bool any, CheckRun& run) {
+    KeptFile& file = six ? udp6_ : udp_;
     UdpQueues queues;
     if (any) {
-      const absl::StatusOr<std::string> text = fs_.Read(file);
+      const absl::StatusOr<absl::string_view> text = file.Read();
       if (absl::IsNotFound(text.status())) return absl::OkStatus();
       FLEET_RETURN_IF_ERROR(text.status());
       FLEET_ASSIGN_OR_RETURN(queues, ParseNetUdp(*text));
-    } else if (!fs_.Exists(file)) {
+    } else if (!fs_.Exists(file.path())) {
       return absl::OkStatus();
     }
     const Label ip{"ip", six ? "v6" : "v4"};
@@ -257,8 +273,8 @@ class NetworkCheck final : public Check {
     return absl::OkStatus();
   }
 
-  absl::Status CollectArp(CheckRun& run) const {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/net/arp"));
+  absl::Status CollectArp(CheckRun& run) {
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, arp_.Read());
     FLEET_ASSIGN_OR_RETURN(const auto counts, CountArpEntries(text));
     for (const auto& [device, count] : counts) {
       run.Add(kArp, {{"device", device}}, Number(count));
@@ -266,11 +282,11 @@ class NetworkCheck final : public Check {
     return absl::OkStatus();
   }
 
-  absl::Status CollectConntrack(CheckRun& run) const {
+  absl::Status CollectConntrack(CheckRun& run) {
     uint64_t entries = 0;
     uint64_t limit = 0;
-    FLEET_RETURN_IF_ERROR(ReadNumber("proc/sys/net/netfilter/nf_conntrack_count", entries));
-    FLEET_RETURN_IF_ERROR(ReadNumber("proc/sys/net/netfilter/nf_conntrack_max", limit));
+    FLEET_RETURN_IF_ERROR(ReadNumber(conntrack_count_, entries));
+    FLEET_RETURN_IF_ERROR(ReadNumber(conntrack_max_, limit));
     run.Add(kConntrackEntries, Number(entries));
     run.Add(kConntrackLimit, Number(limit));
 
@@ -282,7 +298,7 @@ class NetworkCheck final : public Check {
                 absl::StrCat(HumanPercent(used), " of ", limit, " connections tracked",
                              verdict == Verdict::kOk ? "" : "; new ones fail when it is full"));
 
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.Read("proc/net/stat/nf_conntrack"));
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, conntrack_.Read());
     FLEET_ASSIGN_OR_RETURN(const ConntrackStat stat, ParseConntrackStat(text));
     for (size_t i = 0; i < std::size(kConntrackFields); ++i) {
       run.Add(kConntrackStats[i], Number(stat.*kConntrackFields[i]));
@@ -290,15 +306,24 @@ class NetworkCheck final : public Check {
     return absl::OkStatus();
   }
 
-  absl::Status ReadNumber(absl::string_view path, uint64_t& value) const {
-    FLEET_ASSIGN_OR_RETURN(const std::string text, fs_.ReadTrimmed(path));
+  static absl::Status ReadNumber(KeptFile& file, uint64_t& value) {
+    FLEET_ASSIGN_OR_RETURN(const absl::string_view text, file.ReadTrimmed());
     if (absl::SimpleAtoi(text, &value)) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat("no number in ", path));
+    return absl::InvalidArgumentError(absl::StrCat("no number in ", file.path()));
   }
 
   const HostFs fs_;
   const NetworkOptions options_;
   LinkReader links_;
+  std::array<KeptFile, 3> netstat_;
+  KeptFile sockstat_;
+  KeptFile sockstat6_;
+  KeptFile udp_;
+  KeptFile udp6_;
+  KeptFile arp_;
+  KeptFile conntrack_count_;
+  KeptFile conntrack_max_;
+  KeptFile conntrack_;
 };
 
 }  // namespace

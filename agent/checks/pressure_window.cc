@@ -2,13 +2,12 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_cat.h"
 #include "common/status_macros.h"
 
 namespace fleet::agent {
 
-absl::StatusOr<std::optional<Pressure>> ReadPressure(const HostFs& fs, absl::string_view resource) {
-  const absl::StatusOr<std::string> text = fs.Read(absl::StrCat("proc/pressure/", resource));
+absl::StatusOr<std::optional<Pressure>> ReadPressure(KeptFile& file) {
+  const absl::StatusOr<absl::string_view> text = file.Read();
   if (absl::IsNotFound(text.status()) || absl::IsUnimplemented(text.status())) {
     return std::optional<Pressure>();
   }

@@ -5,18 +5,17 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "agent/host_fs.h"
+#include "agent/kept_file.h"
 #include "agent/parse/pressure.h"
 #include "common/clock.h"
 
 namespace fleet::agent {
 
-/// Reads proc/pressure/`resource`. Nothing when this kernel does not account pressure: the file is
-/// missing, or reading it gives EOPNOTSUPP (booted with psi=0). Errors: as HostFs::Read and
+/// Reads a file of proc/pressure. Nothing when this kernel does not account pressure: the file is
+/// missing, or reading it gives EOPNOTSUPP (booted with psi=0). Errors: as KeptFile::Read and
 /// ParsePressure.
-absl::StatusOr<std::optional<Pressure>> ReadPressure(const HostFs& fs, absl::string_view resource);
+absl::StatusOr<std::optional<Pressure>> ReadPressure(KeptFile& file);
 
 /// A total as node_exporter counts it, in seconds, to the last bit.
 inline double PressureSeconds(const PressureLine& line) {

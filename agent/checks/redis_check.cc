@@ -39,6 +39,8 @@ struct Server {
   /// Commands this user may not run; not asked for again on this connection.
   bool slowlog_denied = false;
   bool latency_denied = false;
+  /// By the last INFO, whether keys may be evicted.
+  bool evicts = false;
 };
 
 class RedisCheck final : public Check {
@@ -104,27 +106,72 @@ class RedisCheck final : public Check {
     }
   }
 
+  /// The commands of one exchange, and where the answer of each will be.
+  struct Questions {
+    std::vector<RedisCommand> commands;
+    std::optional<size_t> command_stats, sidekiq, slowlog, latency, config;
+
+    size_t Ask(RedisCommand command) {
+      commands.push_back(std::move(command));
+      return commands.size() - 1;
+    }
+  };
+
+  /// Everything in one exchange; a second one when there is more to ask than was known before:
+  /// after a connection was made, or when the answer to INFO has changed.
   absl::Status CollectServer(CheckRun& run, Server& server, const std::string& name,
                              RedisSamples& samples, absl::Duration share) {
     const SteadyTime start = Clock::Real().SteadyNow();
-    const auto left = [start, share] { return share - (Clock::Real().SteadyNow() - start); };
-
-    std::vector<RedisCommand> commands = {{"INFO"}};
-    const bool stats_due = !server.command_stats ||
-                           run.steady_now() - server.command_stats_time >= kCommandStatsInterval;
-    if (stats_due) commands.push_back({"INFO", "COMMANDSTATS"});
+    Questions first;
+    first.Ask({"INFO"});
+    first.Ask({"PING"});
+    if (!server.command_stats ||
+        run.steady_now() - server.command_stats_time >= kCommandStatsInterval) {
+      first.command_stats = first.Ask({"INFO", "COMMANDSTATS"});
+    }
+    const bool known = server.learned_on == server.client.connections();
+    if (known) AskMore(server, first);
     FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies,
-                           server.client.Run(commands, left()));
+                           server.client.Run(first.commands, share));
+    RedisFacts facts;
+    facts.ping = Clock::Real().SteadyNow() - start;
     if (replies[0].error()) return RedisErrorStatus(replies[0].text);
     FLEET_ASSIGN_OR_RETURN(const RedisInfo info, ParseRedisInfo(replies[0].text));
-    if (stats_due && !replies[1].error()) {
+    if (replies[1].Is("MISCONF")) facts.writes_refused = true;
+    if (first.command_stats && !replies[*first.command_stats].error()) {
       // Empty right after CONFIG RESETSTAT.
-      server.command_stats = ParseRedisInfo(replies[1].text).value_or(RedisInfo());
+      server.command_stats =
+          ParseRedisInfo(replies[*first.command_stats].text).value_or(RedisInfo());
       server.command_stats_time = run.steady_now();
     }
 
-    RedisFacts facts;
-    FLEET_RETURN_IF_ERROR(AskMore(server, info, samples, left(), facts));
+    // Eviction is a way of life for a cache and a loss of jobs for Sidekiq.
+    const bool evicts =
+        info.NumberOrZero("maxmemory") > 0 && info.Text("maxmemory_policy") != "noeviction";
+    const bool evicts_anew = evicts && !std::exchange(server.evicts, evicts);
+    const bool learn = server.learned_on != server.client.connections();
+    if (!learn && !evicts_anew) {
+      TakeMore(replies, first, server, samples, facts);
+    } else {
+      if (learn) server.slowlog_denied = server.latency_denied = false;
+      Questions second;
+      AskMore(server, second);
+      // The user that `fleet-agent redis-acl` makes may not read the configuration: it holds
+      // passwords.
+      if (learn && server.client.server().user.empty()) {
+        second.config = second.Ask({"CONFIG", "GET", "databases"});
+        second.Ask({"CONFIG", "GET", "io-threads"});
+        second.Ask({"CONFIG", "GET", "maxclients"});
+      }
+      if (!second.commands.empty()) {
+        const absl::Duration left = share - (Clock::Real().SteadyNow() - start);
+        FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> more,
+                               server.client.Run(second.commands, left));
+        TakeMore(more, second, server, samples, facts);
+      }
+      server.learned_on = server.client.connections();
+    }
+
     samples.AddPing(facts.ping);
     samples.AddInfo(info, info.Text("cluster_enabled") == "1" ? 1 : server.databases);
     if (server.io_threads) samples.AddIoThreads(*server.io_threads);
@@ -140,58 +187,33 @@ class RedisCheck final : public Check {
 
   /// What INFO does not say. A command this user may not run is left out, and not tried again
   /// until the next connection: every refusal is a line in the server's ACL LOG.
-  absl::Status AskMore(Server& server, const RedisInfo& info, RedisSamples& samples,
-                       absl::Duration timeout, RedisFacts& facts) {
-    const bool learn = server.learned_on != server.client.connections();
-    if (learn) server.slowlog_denied = server.latency_denied = false;
+  void AskMore(const Server& server, Questions& questions) const {
+    if (server.evicts) {
+      questions.sidekiq = questions.Ask({"EXISTS", absl::StrCat(sidekiq_prefix_, "queues")});
+    }
+    if (!server.slowlog_denied) questions.slowlog = questions.Ask({"SLOWLOG", "LEN"});
+    if (!server.latency_denied) questions.latency = questions.Ask({"LATENCY", "LATEST"});
+  }
 
-    const SteadyTime start = Clock::Real().SteadyNow();
-    const std::vector<RedisCommand> ping = {{"PING"}};
-    FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> pong, server.client.Run(ping, timeout));
-    facts.ping = Clock::Real().SteadyNow() - start;
-    if (pong[0].Is("MISCONF")) facts.writes_refused = true;
-
-    std::vector<RedisCommand> commands;
-    const auto ask = [&commands](RedisCommand command) {
-      commands.push_back(std::move(command));
-      return commands.size() - 1;
-    };
-    // Eviction is a way of life for a cache and a loss of jobs for Sidekiq.
-    const bool evicts =
-        info.NumberOrZero("maxmemory") > 0 && info.Text("maxmemory_policy") != "noeviction";
-    std::optional<size_t> sidekiq, slowlog, latency, config;
-    if (evicts) sidekiq = ask({"EXISTS", absl::StrCat(sidekiq_prefix_, "queues")});
-    if (!server.slowlog_denied) slowlog = ask({"SLOWLOG", "LEN"});
-    if (!server.latency_denied) latency = ask({"LATENCY", "LATEST"});
-    // The user that `fleet-agent redis-acl` makes may not read the configuration: it holds
-    // passwords.
-    if (learn && server.client.server().user.empty()) {
-      config = ask({"CONFIG", "GET", "databases"});
-      ask({"CONFIG", "GET", "io-threads"});
-      ask({"CONFIG", "GET", "maxclients"});
+  static void TakeMore(const std::vector<RedisReply>& replies, const Questions& questions,
+                       Server& server, RedisSamples& samples, RedisFacts& facts) {
+    if (questions.sidekiq) facts.sidekiq_lives_here = replies[*questions.sidekiq].integer > 0;
+    if (questions.slowlog) {
+      const RedisReply& reply = replies[*questions.slowlog];
+      server.slowlog_denied = reply.error();
+      if (!reply.error()) samples.AddSlowlogLength(static_cast<double>(reply.integer));
     }
-    server.learned_on = server.client.connections();
-    if (commands.empty()) return absl::OkStatus();
-    FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies,
-                           server.client.Run(commands, timeout));
-    if (sidekiq) facts.sidekiq_lives_here = replies[*sidekiq].integer > 0;
-    if (slowlog) {
-      server.slowlog_denied = replies[*slowlog].error();
-      if (!server.slowlog_denied) {
-        samples.AddSlowlogLength(static_cast<double>(replies[*slowlog].integer));
-      }
+    if (questions.latency) {
+      const RedisReply& reply = replies[*questions.latency];
+      server.latency_denied = reply.error();
+      if (!reply.error()) samples.AddLatencyLatest(reply);
     }
-    if (latency) {
-      server.latency_denied = replies[*latency].error();
-      if (!server.latency_denied) samples.AddLatencyLatest(replies[*latency]);
+    if (questions.config) {
+      server.databases = static_cast<int>(std::clamp(
+          ConfigValue(replies[*questions.config]).value_or(kDatabasesDefault), 1.0, 128.0));
+      server.io_threads = ConfigValue(replies[*questions.config + 1]);
+      server.maxclients = ConfigValue(replies[*questions.config + 2]);
     }
-    if (config) {
-      server.databases = static_cast<int>(
-          std::clamp(ConfigValue(replies[*config]).value_or(kDatabasesDefault), 1.0, 128.0));
-      server.io_threads = ConfigValue(replies[*config + 1]);
-      server.maxclients = ConfigValue(replies[*config + 2]);
-    }
-    return absl::OkStatus();
   }
 
   /// The number CONFIG GET answered; nullopt when it may not be asked or there is no such setting.

@@ -369,7 +369,8 @@ inline constexpr MetricDesc kOther[] = {
      "Unix time of the event's latest latency spike.", true},
     {"redis_latency_spike_duration_seconds", MetricType::kGauge,
      "Length of the event's latest latency spike.", true},
-    {"fleet_redis_ping_seconds", MetricType::kGauge, "Round trip of the agent's own PING."},
+    {"fleet_redis_ping_seconds", MetricType::kGauge,
+     "Round trip of the agent's own PING and what it asks with it."},
     {"fleet_redis_commandstats_age_seconds", MetricType::kGauge,
      "Age of the redis_commands_* values that carry a cmd label; they are read every minute."},
 };

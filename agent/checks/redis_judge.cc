@@ -126,9 +126,9 @@ void JudgeReplicas(const RedisInfo& info, Findings& findings) {
     if (!parts.ok()) continue;
     std::string address, port, state;
     for (const auto& [name, value] : *parts) {
-      if (name == "ip") address = value;
-      if (name == "port") port = value;
-      if (name == "state") state = value;
+      if (name == "ip") address = std::string(value);
+      if (name == "port") port = std::string(value);
+      if (name == "state") state = std::string(value);
     }
     const double lag = RedisPart(*parts, "lag").value_or(0);
     if (state != "online") {

@@ -13,7 +13,7 @@ namespace fleet::agent {
 
 /// What the check found out about a server beside INFO.
 struct RedisFacts {
-  absl::Duration ping;              // round trip of our PING
+  absl::Duration ping;              // round trip of our PING and the rest
   bool writes_refused = false;      // PING itself was answered with MISCONF
   bool sidekiq_lives_here = false;  // known only where keys can be evicted
   double maxclients = 0;            // 0: not known

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "agent/checks/redis_families.h"
+#include "agent/parse/text.h"
 
 namespace fleet::agent {
 namespace {
@@ -30,7 +31,7 @@ std::optional<double> FieldValue(absl::string_view text) {
   if (text == "ok") return 1;
   if (text == "err" || text == "fail") return 0;
   double value = 0;
-  if (!absl::SimpleAtod(text, &value) || !std::isfinite(value)) return std::nullopt;
+  if (!ParseNumber(text, value) || !std::isfinite(value)) return std::nullopt;
   return value;
 }
 
@@ -39,9 +40,11 @@ std::optional<double> FieldValue(absl::string_view text) {
 absl::Span<const MetricDesc> RedisMetrics() { return kMetrics; }
 absl::Span<const LeftOutFamily> RedisLeftOut() { return kLeftOut; }
 
-void RedisSamples::Add(size_t metric, Labels labels, double value) {
-  if (!server_.empty()) labels.push_back({"server", server_});
-  run_.Add(kMetrics[metric], labels, value);
+void RedisSamples::Add(size_t metric, absl::Span<const Label> labels, double value) {
+  if (server_.empty()) return run_.Add(kMetrics[metric], labels, value);
+  Labels all(labels.begin(), labels.end());
+  all.push_back({"server", server_});
+  run_.Add(kMetrics[metric], all, value);
 }
 
 void RedisSamples::AddUp(bool up) { Add(kFieldsSize + kUp, {}, up ? 1 : 0); }
@@ -132,7 +135,7 @@ bool RedisSamples::AddReplication(const RedisInfo& info, const RedisInfo::Field&
 }
 
 void RedisSamples::AddDatabases(const RedisInfo& info, int databases) {
-  std::set<std::string> seen;
+  std::set<absl::string_view> seen;
   for (const RedisInfo::Field& field : info.fields()) {
     if (field.section != "Keyspace" || !absl::StartsWith(field.name, "db")) continue;
     const auto parts = ParseRedisParts(field.value);

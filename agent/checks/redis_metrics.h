@@ -28,7 +28,7 @@ class RedisSamples {
   RedisSamples(CheckRun& run, absl::string_view server) : run_(run), server_(server) {}
 
   void AddUp(bool up);
-  /// Round trip of our own PING.
+  /// Round trip of our own PING and the questions sent with it.
   void AddPing(absl::Duration round_trip);
   /// What INFO says. `databases` is how many the server has; redis_exporter shows empty ones, too.
   void AddInfo(const RedisInfo& info, int databases);
@@ -42,7 +42,7 @@ class RedisSamples {
  private:
   using Labels = std::vector<Label>;
 
-  void Add(size_t metric, Labels labels, double value);
+  void Add(size_t metric, absl::Span<const Label> labels, double value);
   /// Whether `field` has labels, or several meanings, and was dealt with.
   bool AddReplication(const RedisInfo& info, const RedisInfo::Field& field);
   void AddDatabases(const RedisInfo& info, int databases);

@@ -5,11 +5,11 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/types/span.h"
+#include "agent/parse/text.h"
 #include "common/escape.h"
 #include "common/status_macros.h"
 
@@ -23,24 +23,11 @@ bool IsOneOf(absl::string_view name, absl::Span<const absl::string_view> names) 
 absl::StatusOr<double> ParseValue(absl::string_view protocol, absl::string_view field,
                                   absl::string_view text) {
   double value = 0;
-  if (!absl::SimpleAtod(text, &value) || !std::isfinite(value)) {
+  if (!ParseNumber(text, value) || !std::isfinite(value)) {
     return absl::InvalidArgumentError(
         absl::StrCat("no number in ", Quote(protocol), " ", Quote(field), ": ", Quote(text)));
   }
   return value;
-}
-
-/// Takes the next word off `line`; empty at the end.
-absl::string_view NextWord(absl::string_view& line) {
-  const size_t begin = line.find_first_not_of(' ');
-  if (begin == absl::string_view::npos) {
-    line = {};
-    return {};
-  }
-  line.remove_prefix(begin);
-  const absl::string_view word = line.substr(0, line.find(' '));
-  line.remove_prefix(word.size());
-  return word;
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include <cmath>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "agent/parse/text.h"
 #include "common/escape.h"
 
 namespace fleet::agent {
@@ -16,7 +16,7 @@ constexpr size_t kFieldsMax = 20'000;
 
 std::optional<double> ToNumber(absl::string_view text) {
   double number = 0;
-  if (!absl::SimpleAtod(text, &number) || !std::isfinite(number)) return std::nullopt;
+  if (!ParseNumber(text, number) || !std::isfinite(number)) return std::nullopt;
   return number;
 }
 
@@ -35,8 +35,12 @@ std::optional<double> RedisInfo::Number(absl::string_view name) const {
 
 absl::StatusOr<RedisInfo> ParseRedisInfo(absl::string_view text) {
   RedisInfo info;
+  info.text_ = std::make_shared<const std::string>(text);
+  info.fields_.reserve(256);
+  absl::string_view rest = *info.text_;
   absl::string_view section;
-  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+  absl::string_view line;
+  while (NextLine(rest, line)) {
     line = absl::StripAsciiWhitespace(line);
     if (line.empty()) continue;
     if (absl::ConsumePrefix(&line, "#")) {
@@ -51,16 +55,14 @@ absl::StatusOr<RedisInfo> ParseRedisInfo(absl::string_view text) {
       return absl::ResourceExhaustedError(
           absl::StrCat("INFO with more than ", kFieldsMax, " fields"));
     }
-    info.fields_.push_back({std::string(section), std::string(line.substr(0, colon)),
-                            std::string(line.substr(colon + 1))});
+    info.fields_.push_back({section, line.substr(0, colon), line.substr(colon + 1)});
   }
   if (info.fields_.empty()) return absl::InvalidArgumentError("INFO without any field");
   return info;
 }
 
-absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseRedisParts(
-    absl::string_view value) {
-  std::vector<std::pair<std::string, std::string>> parts;
+absl::StatusOr<RedisParts> ParseRedisParts(absl::string_view value) {
+  RedisParts parts;
   for (const absl::string_view part : absl::StrSplit(value, ',')) {
     const size_t equals = part.find('=');
     if (equals == absl::string_view::npos || equals == 0) {
@@ -71,8 +73,7 @@ absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseRedisParts
   return parts;
 }
 
-std::optional<double> RedisPart(const std::vector<std::pair<std::string, std::string>>& parts,
-                                absl::string_view name) {
+std::optional<double> RedisPart(const RedisParts& parts, absl::string_view name) {
   for (const auto& [key, value] : parts) {
     if (key == name) return ToNumber(value);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,13 +11,13 @@
 
 namespace fleet::agent {
 
-/// What INFO says, in its order.
+/// What INFO says, in its order. Copies share the text.
 class RedisInfo {
  public:
   struct Field {
-    std::string section;  // "Replication"
-    std::string name;     // "master_link_status"
-    std::string value;    // "up"
+    absl::string_view section;  // "Replication"
+    absl::string_view name;     // "master_link_status"
+    absl::string_view value;    // "up"
   };
 
   const std::vector<Field>& fields() const { return fields_; }
@@ -29,6 +30,7 @@ class RedisInfo {
 
  private:
   friend absl::StatusOr<RedisInfo> ParseRedisInfo(absl::string_view text);
+  std::shared_ptr<const std::string> text_;  // what the fields are views of
   std::vector<Field> fields_;
 };
 
@@ -43,15 +45,16 @@ class RedisInfo {
 /// Source: https://redis.io/docs/latest/commands/info/
 absl::StatusOr<RedisInfo> ParseRedisInfo(absl::string_view text);
 
-/// Parses a field's list of parts, such as those of `db0`, `slave0` and `cmdstat_get`:
+/// Names and values, in their order.
+using RedisParts = std::vector<std::pair<absl::string_view, absl::string_view>>;
+
+/// Parses a field's list of parts, views of it, such as those of `db0`, `slave0` and `cmdstat_get`:
 ///   keys=19476,expires=0,avg_ttl=0
 ///   ip=127.0.0.1,port=7202,state=online,offset=28,lag=1
 /// Errors: kInvalidArgument for a part without '='.
-absl::StatusOr<std::vector<std::pair<std::string, std::string>>> ParseRedisParts(
-    absl::string_view value);
+absl::StatusOr<RedisParts> ParseRedisParts(absl::string_view value);
 
 /// The part `name` as a number; nullopt when there is none or it is no number.
-std::optional<double> RedisPart(const std::vector<std::pair<std::string, std::string>>& parts,
-                                absl::string_view name);
+std::optional<double> RedisPart(const RedisParts& parts, absl::string_view name);
 
 }  // namespace fleet::agent

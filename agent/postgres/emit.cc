@@ -1,6 +1,7 @@
 #include "agent/postgres/emit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -108,22 +109,26 @@ class Emitter {
   void Databases() {
     const PgTable* const table = answers_.Find("databases");
     if (table == nullptr) return;
-    const auto add = [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
-      const absl::string_view datid = table->Text(row, "datid");
-      // Objects shared by all databases (datid 0) have no conflicts of their own.
-      if (datid == "0" && absl::StartsWith(desc.name, "pg_stat_database_conflicts_")) return;
-      run_.Add(desc,
-               {{"datid", datid}, {"datname", table->Text(row, "datname")}, {"server", server_}},
-               value.value_or(kNan));
-    };
-    Columns(*table, "pg_stat_database_", "", add);
-    Columns(*table, "pg_stat_database_conflicts_", "", add);
-    Columns(
-        *table, "fleet_postgres_", "",
-        [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
-          if (!value.has_value()) return;
-          run_.Add(desc, {{"datname", table->Text(row, "datname")}, {"server", server_}}, *value);
-        });
+    std::vector<std::array<Label, 3>> labels;  // by row
+    for (size_t row = 0; row < table->rows(); ++row) {
+      labels.push_back({Label{"datid", table->Text(row, "datid")},
+                        Label{"datname", table->Text(row, "datname")}, Label{"server", server_}});
+    }
+    Columns(*table, "pg_stat_database_", "",
+            [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
+              run_.Add(desc, labels[row], value.value_or(kNan));
+            });
+    Columns(*table, "pg_stat_database_conflicts_", "",
+            [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
+              // Objects shared by all databases (datid 0) have no conflicts of their own.
+              if (labels[row][0].value == "0") return;
+              run_.Add(desc, labels[row], value.value_or(kNan));
+            });
+    Columns(*table, "fleet_postgres_", "",
+            [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
+              if (!value.has_value()) return;
+              run_.Add(desc, absl::MakeConstSpan(labels[row]).subspan(1), *value);
+            });
   }
 
   void Archiver() {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/string_view.h"
+#include "agent/parse/text.h"
 
 namespace fleet::agent {
 
@@ -57,7 +57,7 @@ class PgTable {
     double value = 0;
     if (!text.has_value()) return std::nullopt;
     if (*text == "t" || *text == "f") return *text == "t" ? 1 : 0;
-    if (!absl::SimpleAtod(*text, &value)) return std::nullopt;
+    if (!ParseNumber(*text, value)) return std::nullopt;
     return value;
   }
 

@@ -258,10 +258,7 @@ absl::Status RedisClient::Exchange(absl::string_view request, size_t replies_exp
   size_t received = 0;
   bool closed = false;
   while (replies.size() < replies_expected) {
-    int seen = 0;
-    const int wanted = request.empty() ? POLLIN : POLLIN | POLLOUT;
-    FLEET_RETURN_IF_ERROR(Wait(fd_.get(), wanted, deadline, seen));
-    if ((seen & POLLOUT) != 0 && !request.empty()) {
+    if (!request.empty()) {
       const ssize_t sent = ::send(fd_.get(), request.data(), request.size(), MSG_NOSIGNAL);
       if (sent >= 0) {
         request.remove_prefix(static_cast<size_t>(sent));
@@ -270,6 +267,9 @@ absl::Status RedisClient::Exchange(absl::string_view request, size_t replies_exp
         request = {};
       }
     }
+    int seen = 0;
+    const int wanted = request.empty() ? POLLIN : POLLIN | POLLOUT;
+    FLEET_RETURN_IF_ERROR(Wait(fd_.get(), wanted, deadline, seen));
     if ((seen & (POLLIN | POLLHUP | POLLERR)) == 0) continue;
     char buffer[16384];
     const ssize_t got = ::recv(fd_.get(), buffer, sizeof buffer, 0);

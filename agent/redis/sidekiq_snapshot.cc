@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -39,7 +39,7 @@ end
 return out)";
 
 /// What every reply of a pipeline but the named ones must be.
-absl::Status FirstError(const std::vector<RedisReply>& replies) {
+absl::Status FirstError(absl::Span<const RedisReply> replies) {
   for (const RedisReply& reply : replies) {
     if (reply.error()) return RedisErrorStatus(reply.text);
   }
@@ -92,20 +92,41 @@ std::optional<absl::Time> SidekiqTime(absl::string_view number) {
 }
 
 absl::StatusOr<SidekiqSnapshot> SidekiqReader::Read(RedisClient& client, absl::Duration timeout) {
-  SidekiqSnapshot snapshot;
-  std::vector<std::string> identities;
   const SteadyTime start = Clock::Real().SteadyNow();
   const auto left = [start, timeout] { return timeout - (Clock::Real().SteadyNow() - start); };
-  FLEET_RETURN_IF_ERROR(ReadTotals(client, left(), snapshot, identities));
-  FLEET_RETURN_IF_ERROR(ReadParts(client, left(), identities, snapshot));
-  ReadLatencies(client, left(), snapshot);
+  if (refused_on_ != client.connections()) refused_ = absl::OkStatus();
+  std::vector<RedisCommand> commands;
+  AskTotals(commands);
+  const size_t totals = commands.size();
+  std::optional<Parts> guess = std::exchange(last_, std::nullopt);
+  if (guess) {
+    guess->now += start - last_read_;
+    guess->scripts = refused_.ok();
+    AskParts(*guess, commands);
+  }
+  FLEET_ASSIGN_OR_RETURN(std::vector<RedisReply> replies, client.Run(commands, timeout));
+  SidekiqSnapshot snapshot;
+  Parts parts;
+  FLEET_RETURN_IF_ERROR(
+      TakeTotals(absl::MakeConstSpan(replies).subspan(0, totals), snapshot, parts));
+  if (guess && guess->queues == parts.queues && guess->identities == parts.identities) {
+    parts.scripts = guess->scripts;
+    FLEET_RETURN_IF_ERROR(
+        TakeParts(absl::MakeConstSpan(replies).subspan(totals), parts, client, left(), snapshot));
+  } else {
+    parts.scripts = refused_.ok();
+    commands.clear();
+    AskParts(parts, commands);
+    FLEET_ASSIGN_OR_RETURN(replies, client.Run(commands, left()));
+    FLEET_RETURN_IF_ERROR(TakeParts(replies, parts, client, left(), snapshot));
+  }
+  last_ = std::move(parts);
+  last_read_ = start;
   return snapshot;
 }
 
-absl::Status SidekiqReader::ReadTotals(RedisClient& client, absl::Duration timeout,
-                                       SidekiqSnapshot& snapshot,
-                                       std::vector<std::string>& identities) {
-  const std::vector<RedisCommand> commands = {
+void SidekiqReader::AskTotals(std::vector<RedisCommand>& commands) const {
+  commands = {
       {"TIME"},
       {"SMEMBERS", Key("queues")},
       {"SMEMBERS", Key("processes")},
@@ -115,18 +136,21 @@ absl::Status SidekiqReader::ReadTotals(RedisClient& client, absl::Duration timeo
       {"ZCARD", Key("dead")},
       {"SMEMBERS", Key("paused")},
   };
-  FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies, client.Run(commands, timeout));
+}
+
+absl::Status SidekiqReader::TakeTotals(absl::Span<const RedisReply> replies,
+                                       SidekiqSnapshot& snapshot, Parts& parts) const {
   // Another program's keys may bear these names.
   for (const RedisReply& reply : replies) {
     if (reply.Is("WRONGTYPE")) return absl::NotFoundError("no Sidekiq keys");
   }
   FLEET_RETURN_IF_ERROR(FirstError(replies));
-  const std::vector<std::string> queues = Members(replies[1]);
-  identities = Members(replies[2]);
+  parts.queues = Members(replies[1]);
+  parts.identities = Members(replies[2]);
   if (replies[0].elements.size() != 2 || replies[3].elements.size() != 2) {
     return absl::InvalidArgumentError("TIME or MGET without two values");
   }
-  if (queues.empty() && identities.empty() && replies[3].elements[0].nil()) {
+  if (parts.queues.empty() && parts.identities.empty() && replies[3].elements[0].nil()) {
     return absl::NotFoundError("no Sidekiq keys");
   }
   snapshot.now = absl::FromUnixSeconds(static_cast<int64_t>(Number(replies[0].elements[0]))) +
@@ -136,82 +160,89 @@ absl::Status SidekiqReader::ReadTotals(RedisClient& client, absl::Duration timeo
   snapshot.retry = Number(replies[4]);
   snapshot.scheduled = Number(replies[5]);
   snapshot.dead = Number(replies[6]);
+  snapshot.queues_left_out = parts.queues.size() - std::min(parts.queues.size(), kSidekiqQueuesMax);
+  parts.queues.resize(parts.queues.size() - snapshot.queues_left_out);
   const std::vector<std::string> paused = Members(replies[7]);
-  for (const std::string& name : queues) {
-    if (snapshot.queues.size() == kSidekiqQueuesMax) break;
+  for (const std::string& name : parts.queues) {
     SidekiqQueueState& queue = snapshot.queues.emplace_back();
     queue.name = name;
     queue.paused = std::binary_search(paused.begin(), paused.end(), name);
   }
-  snapshot.queues_left_out = queues.size() - snapshot.queues.size();
-  snapshot.processes_listed = static_cast<double>(identities.size());
-  if (identities.size() > kSidekiqProcessesMax) identities.resize(kSidekiqProcessesMax);
+  snapshot.processes_listed = static_cast<double>(parts.identities.size());
+  if (parts.identities.size() > kSidekiqProcessesMax) parts.identities.resize(kSidekiqProcessesMax);
+  parts.now = snapshot.now;
   return absl::OkStatus();
 }
 
-absl::Status SidekiqReader::ReadParts(RedisClient& client, absl::Duration timeout,
-                                      const std::vector<std::string>& identities,
-                                      SidekiqSnapshot& snapshot) {
-  const std::string overdue = Score(snapshot.now - kOverdue);
-  std::vector<RedisCommand> commands = {
-      {"ZCOUNT", Key("retry"), "-inf", overdue},
-      {"ZCOUNT", Key("schedule"), "-inf", overdue},
-      {"ZCOUNT", Key("dead"), Score(snapshot.now - absl::Hours(1)), "+inf"},
-  };
-  for (const SidekiqQueueState& queue : snapshot.queues) {
-    commands.push_back({"LLEN", Key(absl::StrCat("queue:", queue.name))});
+void SidekiqReader::AskParts(const Parts& parts, std::vector<RedisCommand>& commands) const {
+  const std::string overdue = Score(parts.now - kOverdue);
+  commands.push_back({"ZCOUNT", Key("retry"), "-inf", overdue});
+  commands.push_back({"ZCOUNT", Key("schedule"), "-inf", overdue});
+  commands.push_back({"ZCOUNT", Key("dead"), Score(parts.now - absl::Hours(1)), "+inf"});
+  for (const std::string& queue : parts.queues) {
+    commands.push_back({"LLEN", Key(absl::StrCat("queue:", queue))});
   }
-  for (const std::string& identity : identities) {
+  for (const std::string& identity : parts.identities) {
     commands.push_back({"HMGET", Key(identity), "info", "busy", "quiet", "rss", "concurrency"});
     commands.push_back({"PTTL", Key(identity)});
   }
-  FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies, client.Run(commands, timeout));
-  FLEET_RETURN_IF_ERROR(FirstError(replies));
+  if (parts.scripts && !parts.queues.empty()) commands.push_back(OldestCommand(parts));
+}
+
+absl::Status SidekiqReader::TakeParts(absl::Span<const RedisReply> replies, const Parts& parts,
+                                      RedisClient& client, absl::Duration timeout,
+                                      SidekiqSnapshot& snapshot) {
+  const size_t fixed = 3 + parts.queues.size() + 2 * parts.identities.size();
+  FLEET_RETURN_IF_ERROR(FirstError(replies.subspan(0, fixed)));
   snapshot.retry_overdue = Number(replies[0]);
   snapshot.scheduled_overdue = Number(replies[1]);
   snapshot.died_last_hour = Number(replies[2]);
   size_t next = 3;
-  for (SidekiqQueueState& queue : snapshot.queues) queue.jobs = Number(replies[next++]);
-  for (const std::string& identity : identities) {
+  bool waiting = false;
+  for (SidekiqQueueState& queue : snapshot.queues) {
+    queue.jobs = Number(replies[next++]);
+    waiting = waiting || queue.jobs > 0;
+  }
+  for (const std::string& identity : parts.identities) {
     FLEET_ASSIGN_OR_RETURN(auto process, ToProcess(identity, replies[next], replies[next + 1]));
     next += 2;
     if (process) snapshot.processes.push_back(*std::move(process));
   }
+  if (replies.size() > fixed) TakeLatencies(replies[fixed], parts, client, timeout, snapshot);
+  if (!refused_.ok() && waiting) snapshot.latency_status = refused_;
   return absl::OkStatus();
 }
 
-void SidekiqReader::ReadLatencies(RedisClient& client, absl::Duration timeout,
-                                  SidekiqSnapshot& snapshot) {
-  std::vector<SidekiqQueueState*> waiting;
-  for (SidekiqQueueState& queue : snapshot.queues) {
-    if (queue.jobs > 0) waiting.push_back(&queue);
+RedisCommand SidekiqReader::OldestCommand(const Parts& parts) const {
+  RedisCommand command = {eval_, kOldestScript, absl::StrCat(parts.queues.size())};
+  for (const std::string& queue : parts.queues) {
+    command.push_back(Key(absl::StrCat("queue:", queue)));
   }
-  if (waiting.empty()) return;
-  if (refused_on_ == client.connections() && !refused_.ok()) {
-    snapshot.latency_status = refused_;
-    return;
+  return command;
+}
+
+void SidekiqReader::TakeLatencies(RedisReply reply, const Parts& parts, RedisClient& client,
+                                  absl::Duration timeout, SidekiqSnapshot& snapshot) {
+  if (eval_ == "EVAL_RO" && reply.Is("ERR unknown command")) {
+    eval_ = "EVAL";
+    auto again = client.Run({OldestCommand(parts)}, timeout);
+    if (!again.ok()) {
+      snapshot.latency_status = again.status();
+      return;
+    }
+    reply = std::move(again->front());
   }
-  RedisCommand command = {eval_, kOldestScript, absl::StrCat(waiting.size())};
-  for (const SidekiqQueueState* queue : waiting) {
-    command.push_back(Key(absl::StrCat("queue:", queue->name)));
-  }
-  auto replies = client.Run({command}, timeout);
-  if (replies.ok() && eval_ == "EVAL_RO" && replies->front().Is("ERR unknown command")) {
-    eval_ = command[0] = "EVAL";
-    replies = client.Run({command}, timeout);
-  }
-  if (replies.ok() && replies->front().error()) {
-    refused_ = RedisErrorStatus(replies->front().text);
+  if (reply.error()) {
+    refused_ = RedisErrorStatus(reply.text);
     refused_on_ = client.connections();
-    snapshot.latency_status = refused_;
     return;
   }
-  snapshot.latency_status = replies.status();
-  if (!replies.ok() || replies->front().elements.size() != waiting.size()) return;
-  for (size_t i = 0; i < waiting.size(); ++i) {
-    const auto enqueued = SidekiqTime(replies->front().elements[i].text);
-    if (!enqueued) continue;
-    waiting[i]->latency = std::max(absl::ZeroDuration(), snapshot.now - *enqueued);
+  if (reply.elements.size() != snapshot.queues.size()) return;
+  for (size_t i = 0; i < snapshot.queues.size(); ++i) {
+    SidekiqQueueState& queue = snapshot.queues[i];
+    const auto enqueued = SidekiqTime(reply.elements[i].text);
+    if (!enqueued || queue.jobs == 0) continue;
+    queue.latency = std::max(absl::ZeroDuration(), snapshot.now - *enqueued);
   }
 }
 

@@ -50,9 +50,10 @@ struct SidekiqSnapshot {
 inline constexpr size_t kSidekiqQueuesMax = 500;
 inline constexpr size_t kSidekiqProcessesMax = 1000;
 
-/// Reads Sidekiq's fixed keys in two round trips, in bytes O(queues + processes) whatever the
-/// number of jobs. A job never leaves the server: when the oldest of a queue was enqueued is read
-/// by a script there, which answers with that number alone.
+/// Reads Sidekiq's fixed keys in one round trip, in bytes O(queues + processes) whatever the number
+/// of jobs; in two when queues or processes came or went since the last time. A job never leaves
+/// the server: when the oldest of a queue was enqueued is read by a script there, which answers
+/// with that number alone.
 class SidekiqReader {
  public:
   /// `name_space` is "mastodon" where keys read "mastodon:queues".
@@ -65,11 +66,22 @@ class SidekiqReader {
 
  private:
   std::string Key(absl::string_view name) const { return prefix_ + std::string(name); }
-  absl::Status ReadTotals(RedisClient& client, absl::Duration timeout, SidekiqSnapshot& snapshot,
-                          std::vector<std::string>& identities);
-  absl::Status ReadParts(RedisClient& client, absl::Duration timeout,
-                         const std::vector<std::string>& identities, SidekiqSnapshot& snapshot);
-  void ReadLatencies(RedisClient& client, absl::Duration timeout, SidekiqSnapshot& snapshot);
+  /// What the second half of the questions is about.
+  struct Parts {
+    std::vector<std::string> queues;      // sorted
+    std::vector<std::string> identities;  // of processes, sorted
+    absl::Time now;                       // of the server
+    bool scripts = true;                  // not known to be refused
+  };
+  void AskTotals(std::vector<RedisCommand>& commands) const;
+  absl::Status TakeTotals(absl::Span<const RedisReply> replies, SidekiqSnapshot& snapshot,
+                          Parts& parts) const;
+  void AskParts(const Parts& parts, std::vector<RedisCommand>& commands) const;
+  absl::Status TakeParts(absl::Span<const RedisReply> replies, const Parts& parts,
+                         RedisClient& client, absl::Duration timeout, SidekiqSnapshot& snapshot);
+  RedisCommand OldestCommand(const Parts& parts) const;
+  void TakeLatencies(RedisReply reply, const Parts& parts, RedisClient& client,
+                     absl::Duration timeout, SidekiqSnapshot& snapshot);
 
   const std::string prefix_;
   /// EVAL_RO (Redis 7), or EVAL.
@@ -77,6 +89,10 @@ class SidekiqReader {
   /// Why scripts are refused, as learned on connection number `refused_on_`.
   absl::Status refused_;
   int refused_on_ = 0;
+  /// What there was the last time, and when: asked for again before it is known whether it is
+  /// still all there is.
+  std::optional<Parts> last_;
+  SteadyTime last_read_;
 };
 
 /// When a job was enqueued, from the number Sidekiq wrote: float seconds up to version 7, integer

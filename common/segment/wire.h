@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -17,14 +18,31 @@ inline void PutVarint(uint64_t value, std::string& out) {
   out.push_back(static_cast<char>(value));
 }
 
-/// As PutVarint into a buffer with at least 10 bytes of room; returns the end.
+/// As PutVarint into a buffer with at least 10 bytes of room; returns the end. Up to eight bytes
+/// are made at once: how long numbers are is not to be guessed, and each wrong guess of the CPU
+/// would cost more than all of this.
 inline char* PutVarint(uint64_t value, char* out) {
-  while (value >= 0x80) {
-    *out++ = static_cast<char>(value | 0x80);
-    value >>= 7;
+  if (value >= uint64_t{1} << 56) {
+    while (value >= 0x80) {
+      *out++ = static_cast<char>(value | 0x80);
+      value >>= 7;
+    }
+    *out++ = static_cast<char>(value);
+    return out;
   }
-  *out++ = static_cast<char>(value);
-  return out;
+  const int bits = 64 - std::countl_zero(value | 1);
+  const int size = (bits * 37 + 222) >> 8;  // bits / 7, rounded up, for 1..56
+  // Seven bits to each byte: halves, then quarters, then eighths.
+  uint64_t bytes = (value & 0x000000000FFFFFFF) | (value & 0x00FFFFFFF0000000) << 4;
+  bytes = (bytes & 0x00003FFF00003FFF) | (bytes & 0x0FFFC0000FFFC000) << 2;
+  bytes = (bytes & 0x007F007F007F007F) | (bytes & 0x3F803F803F803F80) << 1;
+  bytes |= 0x8080808080808080 & ((uint64_t{1} << (8 * (size - 1))) - 1);
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(out, &bytes, sizeof(bytes));
+  } else {
+    for (size_t i = 0; i < sizeof(bytes); ++i) out[i] = static_cast<char>(bytes >> (8 * i));
+  }
+  return out + size;
 }
 
 inline uint64_t ZigZag(int64_t value) {

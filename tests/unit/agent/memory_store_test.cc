@@ -73,9 +73,31 @@ TEST(MemoryStoreTest, ForgetsWhenTold) {
   ASSERT_THAT(store.Flush("redis", false), IsOk());
   EXPECT_FALSE(store.TakeForgotten("redis"));
   ASSERT_THAT(MemoryStore::Forget(dir.path(), "redis"), IsOk());
+  // Not written anew before it is noticed.
+  store.memory("redis").Set("key", "value");
+  EXPECT_THAT(store.Flush("redis", true), IsOk());
+  clock.Advance(MemoryStore::kLookInterval);
   EXPECT_TRUE(store.TakeForgotten("redis"));
   EXPECT_FALSE(store.seen("redis"));
   EXPECT_THAT(MemoryStore::Forget(dir.path(), "redis"), HasCode(absl::StatusCode::kNotFound));
+}
+
+TEST(MemoryStoreTest, NoticesEachOfSeveralThatAreForgotten) {
+  const TempDir dir;
+  FakeClock clock;
+  MemoryStore store(dir.path(), true, clock);
+  for (const std::string check : {"redis", "postgres"}) {
+    store.Load(check);
+    store.MarkSeen(check);
+    ASSERT_THAT(store.Flush(check, false), IsOk());
+    EXPECT_FALSE(store.TakeForgotten(check));
+  }
+  // In the same moment as far as the directory's time stamp can tell.
+  for (const std::string check : {"redis", "postgres"}) {
+    ASSERT_THAT(MemoryStore::Forget(dir.path(), check), IsOk());
+    clock.Advance(MemoryStore::kLookInterval);
+    EXPECT_TRUE(store.TakeForgotten(check)) << check;
+  }
 }
 
 }  // namespace

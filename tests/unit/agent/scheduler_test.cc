@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 
+#include "absl/strings/str_cat.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
@@ -43,7 +44,12 @@ class SchedulerTest : public ::testing::Test {
                                                        reports_.push_back(std::move(report));
                                                      },
                                                      [](const std::string&, std::vector<Watch>) {},
-                                                     [this] { ++beats_; }, absl::Seconds(15)});
+                                                     [this] { ++beats_; }, absl::Seconds(15),
+
+                                                     [this] {
+                                                       MutexLock lock(mutex_);
+                                                       flushed_.push_back(reports_.size());
+                                                     }});
     scheduler_->Start();
   }
 
@@ -69,6 +75,7 @@ class SchedulerTest : public ::testing::Test {
   std::atomic<int> beats_ = 0;
   Mutex mutex_;
   std::vector<Report> reports_;
+  std::vector<size_t> flushed_;  // how many reports there were
   std::unique_ptr<Scheduler> scheduler_;
 };
 
@@ -81,6 +88,15 @@ TEST_F(SchedulerTest, RunsAtOnceAndThenOnEachTick) {
   ASSERT_TRUE(WaitFor([&] { return Count("a") == 2; }));
   clock_.Advance(absl::Seconds(10));
   ASSERT_TRUE(WaitFor([&] { return Count("a") == 3; }));
+}
+
+TEST_F(SchedulerTest, ALeaderThatWakesLateIsWaitedFor) {
+  Add("a", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 1; }));
+  // The tick, and the time when the lookout looks, pass at once for both.
+  clock_.Advance(absl::Seconds(11));
+  ASSERT_TRUE(WaitFor([&] { return Count("a") == 2; }));
 }
 
 TEST_F(SchedulerTest, ATriggerDoesNotWaitForTheInterval) {
@@ -118,6 +134,62 @@ TEST_F(SchedulerTest, AStuckCheckDelaysNoOtherAndIsNotStartedTwice) {
     clock_.Advance(absl::Seconds(1));
     return starts == 2 && Last("hung").verdict == Verdict::kOk;
   }));
+}
+
+TEST_F(SchedulerTest, TheReportsOfATickAreFlushedOnce) {
+  for (const std::string name : {"a", "b", "c"}) {
+    Add(name, [](CheckRun&) { return absl::OkStatus(); });
+  }
+  Start();
+  const auto flushed = [this] {
+    MutexLock lock(mutex_);
+    return flushed_;
+  };
+  ASSERT_TRUE(WaitFor([&] { return flushed() == std::vector<size_t>{3}; }));
+  clock_.Advance(absl::Seconds(10));
+  ASSERT_TRUE(WaitFor([&] { return flushed() == std::vector<size_t>({3, 6}); }));
+}
+
+TEST_F(SchedulerTest, WhenAllThatMayRunHangTheyAreStuckAndTheRestRuns) {
+  std::atomic<bool> release = false;
+  for (int i = 0; i < Scheduler::kRunningMax; ++i) {
+    Add(absl::StrCat("hung", i), [&](CheckRun&) {
+      WaitFor([&] { return release.load(); }, absl::Seconds(60));
+      return absl::OkStatus();
+    });
+  }
+  Add("fine", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Milliseconds(50));
+    return Count("fine") >= 1 && Count("hung0") >= 1 && Count("hung3") >= 1;
+  }));
+  EXPECT_EQ(Last("hung0").unknown, UnknownKind::kStuck);
+  release = true;
+}
+
+TEST_F(SchedulerTest, ATriggeredCheckThatHangsDelaysNoOtherTrigger) {
+  std::atomic<bool> hang = false;
+  std::atomic<bool> release = false;
+  std::atomic<int> starts = 0;
+  Add("raid", [&](CheckRun&) {
+    ++starts;
+    if (hang) WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    return absl::OkStatus();
+  });
+  Add("disk", [](CheckRun&) { return absl::OkStatus(); });
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("raid") == 1 && Count("disk") == 1; }));
+  clock_.Advance(absl::Seconds(1));
+  hang = true;
+  scheduler_->Trigger("raid");
+  ASSERT_TRUE(WaitFor([&] { return starts == 2; }));
+  scheduler_->Trigger("disk");
+  // Long before the next tick, and before the run is stuck.
+  clock_.Advance(2 * Scheduler::kQueueWaitMax);
+  EXPECT_TRUE(WaitFor([&] { return Count("disk") == 2; }));
+  EXPECT_EQ(Count("raid"), 1u);
+  release = true;
 }
 
 TEST_F(SchedulerTest, WhatWasSeenOnceIsExpected) {
@@ -164,7 +236,11 @@ TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
     return absl::OkStatus();
   });
   Start();
-  ASSERT_TRUE(WaitFor([&] { return beats_ > 0; }));
+  // Another thread leads when the first has been busy for a moment.
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(Scheduler::kQueueWaitMax);
+    return beats_ > 0;
+  }));
   ASSERT_TRUE(WaitFor([&] {
     clock_.Advance(absl::Seconds(1));
     return hangs.load();
@@ -178,7 +254,7 @@ TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
 
 TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
   std::atomic<bool> release = false;
-  constexpr int kHung = Scheduler::kWorkers + Scheduler::kStuckMax;
+  constexpr int kHung = Scheduler::kRunningMax + Scheduler::kStuckMax;
   for (int i = 0; i <= kHung; ++i) {
     Add(absl::StrCat("hung", i), [&](CheckRun&) {
       WaitFor([&] { return release.load(); }, absl::Seconds(60));

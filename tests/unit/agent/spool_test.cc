@@ -72,6 +72,30 @@ TEST_F(SpoolTest, AReportWakesLiveAtOnceWhenItsVerdictIsNew) {
   spool->SetWake(0, nullptr);
 }
 
+TEST_F(SpoolTest, WithAFlushCalmReportsAskForNoTimer) {
+  options.flushed = true;
+  Start();
+  std::vector<absl::Duration> wakes;
+  spool->SetWake(0, [&](absl::Duration delay) { wakes.push_back(delay); });
+  spool->OpenLive(0);
+  spool->Flush();
+  EXPECT_THAT(wakes, IsEmpty());
+  Add("load", 1);
+  spool->TakeLive(0);
+  wakes.clear();
+  Add("load", 2);
+  Add("load", 3);
+  EXPECT_THAT(wakes, IsEmpty());
+  spool->Flush();
+  EXPECT_THAT(wakes, ElementsAre(absl::ZeroDuration()));
+  Add("load", 4, Verdict::kCrit);
+  spool->TakeLive(0);
+  wakes.clear();
+  spool->Flush();
+  EXPECT_THAT(wakes, IsEmpty());
+  spool->SetWake(0, nullptr);
+}
+
 TEST_F(SpoolTest, LosingAStreamClosesItsSegmentAndItsUnackedReportsBecomeBacklog) {
   Start();
   spool->OpenLive(0);
