@@ -14,8 +14,9 @@ Keep::Keep(FleetState& state, EventLog& events, IsRetired is_retired, Clock& clo
     : state_(state), is_retired_(std::move(is_retired)), clock_(clock), feed_(events, clock) {}
 
 absl::StatusOr<std::unique_ptr<Keep>> Keep::Open(const CollectorOptions& options, FleetState& state,
-                                                 EventLog& events, Clock& clock) {
-  std::unique_ptr<Keep> keep(new Keep(state, events, clock));
+                                                 EventLog& events, IsRetired is_retired,
+                                                 Clock& clock) {
+  std::unique_ptr<Keep> keep(new Keep(state, events, std::move(is_retired), clock));
   JournalOptions journal;
   journal.dir = options.data_dir + "/journal";
   journal.group_interval = options.journal.group_interval;
