@@ -114,14 +114,15 @@ PeerCheck Gate::Recheck(PeerCheck check) const {
     const std::string text = absl::StrCat("the certificate begins on ", date(check.not_before));
     return Distrusted(std::move(check), Distrust::kNotYetValid, text);
   }
-  for (const std::string& serial : check.serials) {
-    if (!store_.IsRevoked(serial)) continue;
-    const std::string text = absl::StrCat("the certificate ", serial, " is revoked");
-    return Distrusted(std::move(check), Distrust::kRevoked, text);
-  }
+  // Before its certificate, which was revoked with it: this says more.
   if (check.facts.role == Role::kAgent && store_.IsRetired(check.facts.name)) {
     const std::string text =
         absl::StrCat("the host ", check.facts.name, " is retired; enroll it again");
+    return Distrusted(std::move(check), Distrust::kRevoked, text);
+  }
+  for (const std::string& serial : check.serials) {
+    if (!store_.IsRevoked(serial)) continue;
+    const std::string text = absl::StrCat("the certificate ", serial, " is revoked");
     return Distrusted(std::move(check), Distrust::kRevoked, text);
   }
   return check;
