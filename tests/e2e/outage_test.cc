@@ -1,0 +1,209 @@
+// A link that swallows packets and clocks that jump, with the real programs: nothing is lost and
+// nobody is called silent who is not.
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "absl/strings/match.h"
+#include "tests/support/fleet_lab.h"
+#include "tests/support/fleet_processes.h"
+#include "tests/support/matchers.h"
+#include "tests/support/segment_files.h"
+#include "tests/support/tsdb_server.h"
+
+namespace fleet::test {
+namespace {
+
+bool Inside() { return std::getenv("FLEET_TEST_INSIDE") != nullptr; }
+
+/// When each run of a check started, as the journal has it, sorted.
+std::vector<absl::Time> RunsOf(const FleetLab& lab, const std::string& host,
+                               const std::string& check) {
+  std::vector<absl::Time> starts;
+  for (const SegmentFile& file : FindSegmentFiles(lab.journal_dir() + "/hosts/" + host)) {
+    for (const StoredReport& report : ReadSegmentFile(file.path)) {
+      if (report.check == check) starts.push_back(report.start);
+    }
+  }
+  std::sort(starts.begin(), starts.end());
+  return starts;
+}
+
+std::string RemoteWriteTo(const TsdbServer& tsdb) {
+  return absl::StrCat("remote_write: [\"", tsdb.write_url(), "\"]\n");
+}
+
+bool IsUp(const FleetLab& lab, const std::string& host) {
+  const auto entry = lab.Host(host);
+  return entry.is_object() && entry["up"] == true && entry["ageSeconds"] < 3.0;
+}
+
+// ---- a black hole ---------------------------------------------------------------------------
+
+class BlackHoleTest : public testing::Test {
+ protected:
+  /// From now on every packet from or to the collector's gRPC port vanishes without a word.
+  void Swallow() {
+    const std::string port = lab_.grpc_address().substr(lab_.grpc_address().find(':') + 1);
+    const Output output = Shell(absl::StrCat(
+        "nft add table inet hole && nft add chain inet hole in '{ type filter hook input priority "
+        "0; }' && nft add rule inet hole in tcp dport ",
+        port, " drop && nft add rule inet hole in tcp sport ", port, " drop"));
+    ASSERT_EQ(output.exit_code, 0) << output.text;
+  }
+  void LetThrough() { EXPECT_EQ(Shell("nft delete table inet hole").exit_code, 0); }
+
+  /// Reports that the agent's files hold, of all segments.
+  uint64_t Spooled() {
+    uint64_t reports = 0;
+    for (const auto& [id, count] : CountReports(lab_.spool_dir("tempo"))) reports += count;
+    return reports;
+  }
+
+  FleetLab lab_;
+};
+
+TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
+  if (!Inside()) GTEST_SKIP() << "a black hole needs root and a network namespace";
+  TsdbServer tsdb(TsdbServer::Kind::kPrometheus);
+  ASSERT_TRUE(tsdb.Start()) << tsdb.log();
+  FleetLab::CollectorOptions collector;
+  collector.extra = RemoteWriteTo(tsdb);
+  lab_.StartCollector(collector);
+  ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
+  FleetLab::AgentOptions agent;
+  agent.interval = "200ms";
+  lab_.StartAgent("tempo", agent);
+  ASSERT_TRUE(WaitFor([&] { return IsUp(lab_, "tempo"); })) << lab_.log("tempo");
+
+  Swallow();
+  const absl::Time cut = absl::Now();
+  EXPECT_TRUE(
+      WaitFor([&] { return absl::StrContains(lab_.log("tempo"), "no stream"); }, absl::Seconds(40)))
+      << lab_.log("tempo");
+  EXPECT_LT(absl::Now() - cut, absl::Seconds(30)) << "a black-holed path is noticed in 30 s";
+  const uint64_t before = Spooled();
+  EXPECT_GT(before, 100u);  // of half a minute at five ticks a second
+  lab_.agent("tempo").Kill(SIGKILL);
+  ASSERT_TRUE(lab_.agent("tempo").Wait(absl::Seconds(10)).has_value());
+  lab_.StartAgent("tempo", agent);
+  EXPECT_TRUE(WaitFor([&] { return Spooled() > before + 100; }));
+  LetThrough();
+
+  EXPECT_TRUE(WaitFor([&] { return IsUp(lab_, "tempo"); }, absl::Seconds(40))) << lab_.log("tempo");
+  EXPECT_TRUE(WaitFor([&] { return FindSegmentFiles(lab_.spool_dir("tempo")).size() <= 1; },
+                      absl::Seconds(60)))
+      << lab_.log("tempo");
+  EXPECT_EQ(lab_.agent("tempo").Stop(), 0);
+  std::vector<absl::Time> runs;
+  std::optional<double> count;
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        runs = RunsOf(lab_, "tempo", "load");
+        count = tsdb.Query("count_over_time(node_load1{instance=\"tempo\"}[10m])", absl::Now());
+        return count.has_value() && *count == static_cast<double>(runs.size());
+      },
+      absl::Seconds(60)))
+      << runs.size() << " runs in the journal, " << count.value_or(-1) << " in Prometheus\n"
+      << HttpGet(lab_.url("/metrics/self")).body;
+  for (size_t i = 1; i < runs.size(); ++i) {
+    // The restart of the agent takes its time; nothing else may.
+    EXPECT_LT(runs[i] - runs[i - 1], absl::Seconds(5)) << "a gap after " << runs[i - 1];
+    EXPECT_GT(runs[i], runs[i - 1]) << "twice";
+  }
+  EXPECT_EQ(tsdb.Query("resets(node_context_switches_total{instance=\"tempo\"}[10m])", absl::Now()),
+            0);
+}
+
+// ---- clocks that jump -----------------------------------------------------------------------
+
+class ClockJumpTest : public testing::Test {
+ protected:
+  static constexpr const char* kLibrary = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+  void SetUp() override {
+    if (!ReadFile(kLibrary).empty()) return;
+    GTEST_SKIP() << "libfaketime is not installed";
+  }
+
+  /// What makes a program believe `offset`, read anew at each look at the wall clock.
+  std::vector<std::pair<std::string, std::string>> Environment() {
+    return {{"LD_PRELOAD", kLibrary},
+            {"FAKETIME_TIMESTAMP_FILE", lab_.dir() / "offset"},
+            {"FAKETIME_NO_CACHE", "1"},
+            {"FAKETIME_DONT_FAKE_MONOTONIC", "1"}};
+  }
+  void Jump(absl::string_view offset) { WriteFile(lab_.dir() / "offset", offset); }
+
+  /// Reports that came since, of both hosts, while neither was called silent.
+  void ExpectFreshReports(const std::string& when) {
+    const double before = Reports();
+    EXPECT_TRUE(WaitFor([&] { return Reports() > before + 40; })) << when;
+    for (const std::string host : {"tempo", "parasect"}) {
+      EXPECT_TRUE(WaitFor([&] { return IsUp(lab_, host); })) << when << ": " << lab_.Host(host);
+    }
+  }
+  double Reports() const { return lab_.SelfMetric("fleet_collector_reports_total{lane=\"live\"}"); }
+
+  FleetLab lab_;
+};
+
+TEST_F(ClockJumpTest, AnAgentsClockHarmsNobody) {
+  TsdbServer tsdb(TsdbServer::Kind::kPrometheus);
+  ASSERT_TRUE(tsdb.Start()) << tsdb.log();
+  FleetLab::CollectorOptions collector;
+  collector.extra = RemoteWriteTo(tsdb);
+  lab_.StartCollector(collector);
+  ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
+  Jump("+0");
+  FleetLab::AgentOptions jumping;
+  jumping.environment = Environment();
+  lab_.StartAgent("tempo", jumping);
+  lab_.StartAgent("parasect");
+  ExpectFreshReports("at first");
+  Jump("+1d");
+  ExpectFreshReports("a day ahead");
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(lab_.Fleetctl({"hosts"}).text, "+24 h"); }))
+      << lab_.Fleetctl({"hosts"}).text;
+  Jump("-1d");
+  ExpectFreshReports("a day behind");
+  Jump("+0");
+  ExpectFreshReports("right again");
+
+  for (const std::string host : {"tempo", "parasect"}) {
+    EXPECT_EQ(lab_.agent(host).Stop(), 0) << lab_.log(host);
+    std::optional<double> count;
+    size_t runs = 0;
+    EXPECT_TRUE(WaitFor(
+        [&] {
+          runs = RunsOf(lab_, host, "load").size();
+          count =
+              tsdb.Query(absl::StrCat("count_over_time(node_load1{instance=\"", host, "\"}[10m])"),
+                         absl::Now());
+          return count.has_value() && *count == static_cast<double>(runs);
+        },
+        absl::Seconds(40)))
+        << host << ": " << runs << " runs in the journal, " << count.value_or(-1)
+        << " in Prometheus\n"
+        << HttpGet(lab_.url("/metrics/self")).body;
+  }
+}
+
+TEST_F(ClockJumpTest, TheCollectorsClockMakesNobodySilent) {
+  Jump("+0");
+  FleetLab::CollectorOptions jumping;
+  jumping.environment = Environment();
+  lab_.StartCollector(jumping);
+  ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
+  for (const std::string host : {"tempo", "parasect"}) lab_.StartAgent(host);
+  ExpectFreshReports("at first");
+  for (const char* offset : {"+1d", "-1d", "+0"}) {
+    Jump(offset);
+    ExpectFreshReports(offset);
+    EXPECT_EQ(lab_.Status()["verdict"] == "unknown", false) << offset;
+  }
+}
+
+}  // namespace
+}  // namespace fleet::test
