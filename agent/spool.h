@@ -118,6 +118,9 @@ class Spool {
   std::vector<std::string> OpenLive(size_t collector);
   void CloseLive(size_t collector);
   std::optional<Batch> TakeLive(size_t collector);
+  /// That collector's live stream takes nothing now, because its path is full or swallows what it
+  /// gets; the disk does not wait for it.
+  void MissLive(size_t collector);
 
   /// Whether closed segments wait that neither this collector nor its live stream has.
   bool BacklogWaits(size_t collector) const;
@@ -193,6 +196,8 @@ class Spool {
   void StartSegment(SteadyTime now, absl::Time wall) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CloseCurrent() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeLive(SteadyTime now, SteadyTime due) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// Lets the worker write what waits for it.
+  void WriteNow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EnforceBounds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void EnforceMemory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Drop(const SpoolSegmentPtr& segment, absl::string_view bound)

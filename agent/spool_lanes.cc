@@ -70,15 +70,26 @@ void Spool::SkipLaggards(const SpoolSegmentPtr& newest) {
   }
 }
 
+void Spool::WriteNow() {
+  if (!write_due_.has_value()) return;
+  write_due_ = std::min(*write_due_, clock_.SteadyNow());
+  NotifyWorker();
+}
+
+void Spool::MissLive(size_t collector) {
+  MutexLock lock(mutex_);
+  Live& live = collectors_[collector].live;
+  if (!live.open) return;
+  live.due.reset();
+  WriteNow();
+}
+
 std::optional<Spool::Batch> Spool::TakeLive(size_t collector) {
   MutexLock lock(mutex_);
   Live& live = collectors_[collector].live;
   live.due.reset();
   if (!live.open) return std::nullopt;
-  if (write_due_.has_value() && *write_due_ > clock_.SteadyNow()) {
-    write_due_ = clock_.SteadyNow();
-    NotifyWorker();
-  }
+  WriteNow();
   while (live.segment != nullptr) {
     const SpoolSegmentPtr segment = live.segment;
     // Cut by a bound, or dropped: what is left of it is the backlog's.

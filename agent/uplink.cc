@@ -225,8 +225,12 @@ class Uplink::Loop {
 
   /// Writes what the lane has, one message at a time.
   void Pump(Lane& lane) {
-    if (lane.stream == nullptr || !lane.stream->welcomed || !lane.stream->writable()) return;
+    if (lane.stream == nullptr || !lane.stream->welcomed) return;
     const bool is_live = lane.kind == v1::Hello::LANE_LIVE;
+    if (!lane.stream->writable()) {
+      if (is_live) spool_.MissLive(options_.number);
+      return;
+    }
     std::optional<Spool::Batch> batch =
         is_live ? spool_.TakeLive(options_.number) : spool_.TakeBacklog(options_.number);
     if (batch.has_value()) return Send(lane, *std::move(batch));
