@@ -29,6 +29,7 @@ void FakeClock::Sleep(Mutex& mutex, std::condition_variable_any& condition,
                       const std::stop_token& stop, SteadyTime) {
   // Looks again every millisecond of real time: an Advance needs no list of who waits, and the
   // fake time alone decides when a wait ends.
+  ++sleeps_;
   bool first = true;
   condition.wait_until(mutex, stop, std::chrono::steady_clock::now() + std::chrono::milliseconds(1),
                        [&first] { return !std::exchange(first, false); });

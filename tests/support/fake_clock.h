@@ -1,7 +1,8 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
-#include <vector>
+#include <cstdint>
 
 #include "common/clock.h"
 #include "common/mutex.h"
@@ -19,6 +20,9 @@ class FakeClock final : public Clock {
   void Advance(absl::Duration span);
   /// Moves wall time only, as a wrong clock being set does.
   void JumpWall(absl::Duration span);
+  /// How often a waiter has looked at the clock and gone on waiting. When it grew by two since an
+  /// Advance, that waiter has done what was due.
+  uint64_t sleeps() const { return sleeps_; }
 
  protected:
   void Sleep(Mutex& mutex, std::condition_variable_any& condition, const std::stop_token& stop,
@@ -28,6 +32,7 @@ class FakeClock final : public Clock {
   mutable Mutex mutex_;
   absl::Time now_ ABSL_GUARDED_BY(mutex_);
   SteadyTime steady_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t> sleeps_ = 0;
 };
 
 }  // namespace fleet::test

@@ -45,14 +45,10 @@ TsdbServer::TsdbServer(Kind kind) : kind_(kind) {}
 bool TsdbServer::Start() {
   std::vector<std::string> argv;
   if (kind_ == Kind::kVictoriaMetrics) {
-    argv = {"victoria-metrics",
-            absl::StrCat("-storageDataPath=", dir_ / "data"),
-            absl::StrCat("-httpListenAddr=127.0.0.1:", port_),
-            "-retentionPeriod=12",
+    argv = {"victoria-metrics", absl::StrCat("-storageDataPath=", dir_ / "data"),
+            absl::StrCat("-httpListenAddr=127.0.0.1:", port_), "-retentionPeriod=12",
             // A request of which no answer arrived is sent again.
-            "-dedup.minScrapeInterval=1ms",
-            "-search.latencyOffset=0s",
-            "-search.disableCache"};
+            "-dedup.minScrapeInterval=1ms", "-search.latencyOffset=0s", "-search.disableCache"};
   } else {
     const bool window = kind_ == Kind::kPrometheusWindow;
     WriteFile(dir_ / "prometheus.yml",

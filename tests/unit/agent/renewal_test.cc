@@ -41,7 +41,8 @@ class RenewalTest : public ::testing::Test {
     const int before = asked_;
     for (absl::Duration passed; passed < span; passed += step) {
       clock_.Advance(step);
-      ::usleep(2000);  // a step that the thread misses is looked at with the next
+      const uint64_t sleeps = clock_.sleeps();
+      EXPECT_TRUE(WaitFor([&] { return clock_.sleeps() >= sleeps + 2; }));
     }
     return asked_ - before;
   }
