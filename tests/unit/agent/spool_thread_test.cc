@@ -1,4 +1,7 @@
 // The spool with its own thread, used by several others at once; for TSan above all.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <set>
 #include <thread>
 
@@ -89,6 +92,36 @@ void RunAll(const std::string& directory) {
     EXPECT_TRUE(WaitFor([&] { return first.HasAll() && second.HasAll(); }, absl::Seconds(60)));
   }
   EXPECT_EQ(spool.stats(0).dropped_reports, 0u);
+}
+
+TEST(SpoolThreadTest, WhatALiveStreamTookIsWrittenWithoutWaitingForMore) {
+  ForgetfulFileSystem files;
+  SpoolOptions options;
+  options.directory = "/var/spool";
+  options.collectors = {"a:1"};
+  Spool spool(options, files, Clock::Real(), BootClock::Real());
+  spool.OpenLive(0);
+  for (int i = 0; i < 3; ++i) {
+    const uint64_t bytes = files.bytes();
+    // Each is urgent, hence due when it is taken.
+    spool.Add(SpoolReport("load", i, absl::FromUnixSeconds(i),
+                          i % 2 == 0 ? Verdict::kOk : Verdict::kWarn));
+    EXPECT_TRUE(WaitFor([&] { return spool.TakeLive(0).has_value(); }));
+    EXPECT_TRUE(WaitFor([&] { return files.bytes() > bytes; }, absl::Seconds(5)));
+  }
+}
+
+TEST(SpoolThreadTest, WhatALiveStreamCannotTakeIsWrittenAllTheSame) {
+  ForgetfulFileSystem files;
+  SpoolOptions options;
+  options.directory = "/var/spool";
+  options.collectors = {"a:1"};
+  Spool spool(options, files, Clock::Real(), BootClock::Real());
+  spool.OpenLive(0);
+  ASSERT_TRUE(WaitFor([&] { return !spool.pending(); }));
+  spool.Add(SpoolReport("load", 1, absl::FromUnixSeconds(1)));
+  spool.MissLive(0);
+  EXPECT_TRUE(WaitFor([&] { return files.bytes() > 0; }, absl::Seconds(5)));
 }
 
 TEST(SpoolThreadTest, ManyAddAndTakeAtOnce) { RunAll("/var/spool"); }
