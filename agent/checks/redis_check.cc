@@ -129,7 +129,7 @@ class RedisCheck final : public Check {
         run.steady_now() - server.command_stats_time >= kCommandStatsInterval) {
       first.command_stats = first.Ask({"INFO", "COMMANDSTATS"});
     }
-    const bool known = server.learned_on == server.client.connections();
+    const bool known = server.learned_on > 0 && server.learned_on == server.client.connections();
     if (known) AskMore(server, first);
     FLEET_ASSIGN_OR_RETURN(const std::vector<RedisReply> replies,
                            server.client.Run(first.commands, share));
