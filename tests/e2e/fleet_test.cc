@@ -150,7 +150,7 @@ TEST(FleetTest, FleetctlSaysWhoDoesNotAnswer) {
   const Output bare =
       RunProgram({absl::StrCat(FLEET_BIN_DIR, "/fleetctl"), "--ca", "/none", "status"});
   EXPECT_EQ(bare.exit_code, 4);
-  EXPECT_THAT(bare.text, HasSubstr("name another file by --ca"));
+  EXPECT_THAT(bare.text, HasSubstr("name other files by --ca"));
 }
 
 TEST(FleetTest, AnAgentFindsItsCollectorAgain) {
