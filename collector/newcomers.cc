@@ -39,7 +39,7 @@ std::vector<std::string> Newcomers::Hosts() {
   MutexLock lock(mutex_);
   for (auto at = sockets_.begin(); at != sockets_.end();) {
     const auto socket = at++;
-    if (socket_of_(socket->first) == socket->second.id) {
+    if (socket->second.id != 0 && socket_of_(socket->first) == socket->second.id) {
       hosts.insert(socket->second.host);
       continue;
     }
