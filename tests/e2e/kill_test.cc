@@ -99,7 +99,11 @@ TEST_F(KillTest, EveryReportIsInTheJournalExactlyOnce) {
       }
       reports += file.reports;
     }
+    // What was written in the last moment may still wait for the agent's next start.
+    const std::map<SegmentId, uint64_t> waiting = CountReports(lab_.spool_dir(host));
     for (const auto& [id, most] : spooled_[host]) {
+      const auto waits = waiting.find(id);
+      if (waits != waiting.end() && waits->second >= most) continue;
       EXPECT_GE(kept[id], most) << host << " segment " << id.epoch << "-" << id.number;
     }
   }
