@@ -12,11 +12,13 @@
 
 namespace fleet::collector {
 
-/// One GET or HEAD as a handler sees it.
+/// One request as a handler sees it.
 struct HttpRequest {
+  std::string method = "GET";     // upper case; a HEAD is answered as a GET, without the body
   std::vector<std::string> path;  // decoded segments: "/health/tempo" is {"health", "tempo"}
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;  // whole, within the server's bounds
   std::string peer;  // the client's numeric address
 
   /// The first header of that name (any case); empty when there is none.
@@ -40,7 +42,7 @@ struct HttpResponse {
   std::string body;
   std::unique_ptr<BodySource> source;  // instead of `body`
   std::vector<std::pair<std::string, std::string>> headers;
-  absl::string_view route = "other";  // the label of this route in our own metrics; a literal
+  absl::string_view route = "other";  // the label of this route in our own metrics; lives on
 };
 
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;

@@ -255,6 +255,7 @@ HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_vi
                       target.status().message());
   }
   HttpRequest request;
+  request.method = MHD_HTTP_METHOD_GET;
   request.path = std::move(target->path);
   request.query = std::move(target->query);
   size_t bytes = 0;

@@ -1,8 +1,10 @@
 #include "collector/http/routes.h"
 
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -47,30 +49,50 @@ bool IsAuthority(absl::string_view text) {
 
 }  // namespace
 
-absl::Span<const Routes::Route> Routes::Table() {
-  static constexpr Route kRoutes[] = {
-      {"/", "", &Routes::Index},
-      {"/-/healthy", "whether this process runs", &Routes::Healthy},
-      {"/-/ready", "whether it serves", &Routes::Ready},
-      {"/health", "200 or 503 for the whole fleet, with a keyword", &Routes::Health},
-      {"/health/*", "the same for a host", &Routes::Health},
-      {"/health/*/*", "the same for a check of a host", &Routes::Health},
-      {"/metrics", "every host, for Prometheus (honor_labels: true)", &Routes::Metrics},
-      {"/metrics/host/*", "one host; 503 when it is silent", &Routes::HostMetrics},
-      {"/metrics/self", "this collector", &Routes::SelfMetricsText},
-      {"/sd/hosts", "the hosts, as Prometheus HTTP service discovery", &Routes::SdHosts},
+Routes::Routes(const FleetState& state, SelfMetrics& metrics, AccessKeys keys)
+    : state_(state), metrics_(metrics), keys_(std::move(keys)) {
+  using Method = HttpResponse (Routes::*)(const HttpRequest&) const;
+  const auto to = [this](Method method) {
+    return [this, method](const HttpRequest& request) { return (this->*method)(request); };
   };
-  return kRoutes;
+  Add({
+      {"/", "", to(&Routes::Index)},
+      {"/-/healthy", "whether this process runs", to(&Routes::Healthy)},
+      {"/-/ready", "whether it serves", to(&Routes::Ready)},
+      {"/health", "200 or 503 for the whole fleet, with a keyword", to(&Routes::Health)},
+      {"/health/*", "the same for a host", to(&Routes::Health)},
+      {"/health/*/*", "the same for a check of a host", to(&Routes::Health)},
+      {"/metrics", "every host, for Prometheus (honor_labels: true)", to(&Routes::Metrics)},
+      {"/metrics/host/*", "one host; 503 when it is silent", to(&Routes::HostMetrics)},
+      {"/metrics/self", "this collector", to(&Routes::SelfMetricsText)},
+      {"/sd/hosts", "the hosts, as Prometheus HTTP service discovery", to(&Routes::SdHosts)},
+  });
+}
+
+void Routes::Add(std::vector<Route> routes) {
+  routes_.insert(routes_.end(), std::make_move_iterator(routes.begin()),
+                 std::make_move_iterator(routes.end()));
 }
 
 HttpResponse Routes::Answer(const HttpRequest& request) const {
-  for (const Route& route : Table()) {
+  const Route* other_method = nullptr;
+  for (const Route& route : routes_) {
     if (!Matches(route.pattern, request.path)) continue;
-    HttpResponse response = (this->*route.answer)(request);
+    if (request.method != "GET" && !absl::c_linear_search(route.methods, request.method)) {
+      other_method = &route;
+      continue;
+    }
+    HttpResponse response = route.answer(request);
     response.route = route.pattern;
     return response;
   }
-  return Text(404, "no such path\n");
+  if (other_method == nullptr) return Text(404, "no such path\n");
+  HttpResponse response = Text(405, "not with this method\n");
+  response.route = other_method->pattern;
+  std::vector<std::string> allowed = {"GET", "HEAD"};
+  allowed.insert(allowed.end(), other_method->methods.begin(), other_method->methods.end());
+  response.headers.emplace_back("Allow", absl::StrJoin(allowed, ", "));
+  return response;
 }
 
 HttpResponse Routes::Index(const HttpRequest&) const {
@@ -90,7 +112,7 @@ HttpResponse Routes::Index(const HttpRequest&) const {
         "</td></tr>\n");
   }
   absl::StrAppend(&body, "</table>\n<table>\n");
-  for (const Route& route : Table()) {
+  for (const Route& route : routes_) {
     if (route.help.empty()) continue;
     const std::string shown = EscapeHtml(route.pattern);
     const bool link = !absl::StrContains(route.pattern, '*');

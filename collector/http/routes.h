@@ -1,9 +1,11 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/types/span.h"
 #include "collector/http/http.h"
 #include "collector/http/keys.h"
 #include "collector/self_metrics.h"
@@ -16,8 +18,7 @@ namespace fleet::collector {
 class Routes {
  public:
   /// Everything given must outlive it.
-  Routes(const FleetState& state, SelfMetrics& metrics, AccessKeys keys)
-      : state_(state), metrics_(metrics), keys_(std::move(keys)) {}
+  Routes(const FleetState& state, SelfMetrics& metrics, AccessKeys keys);
 
   HttpResponse Answer(const HttpRequest& request) const;
 
@@ -26,12 +27,16 @@ class Routes {
   /// Whether /-/ready says so.
   void set_ready(bool ready) { ready_ = ready; }
 
+  /// One path, or a family of them.
   struct Route {
-    absl::string_view pattern;  // '*' stands for one segment
-    absl::string_view help;     // what the index says; empty: not listed
-    HttpResponse (Routes::*answer)(const HttpRequest&) const;
+    std::string pattern;  // '*' stands for one segment
+    std::string help;     // what the index says; empty: not listed
+    std::function<HttpResponse(const HttpRequest&)> answer;
+    /// What it takes beside GET and HEAD; anything else is 405.
+    std::vector<std::string> methods = {};
   };
-  static absl::Span<const Route> Table();
+  /// Adds the paths of another part of the collector, which must outlive this. Before traffic.
+  void Add(std::vector<Route> routes);
 
  private:
   HttpResponse Index(const HttpRequest& request) const;
@@ -45,6 +50,7 @@ class Routes {
 
   HttpResponse Exposed(const HttpRequest& request, FleetView view) const;
 
+  std::vector<Route> routes_;
   const FleetState& state_;
   SelfMetrics& metrics_;
   const AccessKeys keys_;
