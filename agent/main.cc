@@ -1,6 +1,5 @@
 // fleet-agent: measures this host and tells the collectors.
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@
 #include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/service_notify.h"
+#include "common/stop_signals.h"
 #include "common/version.h"
 #include "common/x509.h"
 #include "fleet/v1/config.pb.h"
@@ -245,8 +245,8 @@ std::unique_ptr<EchoServer> StartEcho(const CheckEnv& env, const AgentSettings& 
   return nullptr;
 }
 
-/// Runs until SIGTERM or SIGINT.
-int RunDaemon(const Arguments& arguments) {
+/// Runs until one of `stop`.
+int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
   AgentSettings settings;
   if (!LoadSettings(arguments, settings)) return 1;
   if (settings.collectors.empty()) {
@@ -254,17 +254,12 @@ int RunDaemon(const Arguments& arguments) {
                  "host with `fleet-agent check`\n";
     return 1;
   }
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::sigaddset(&signals, SIGTERM);
-  ::sigaddset(&signals, SIGINT);
-  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-
   const CheckEnv env = MakeEnv(arguments, settings);
   // A fixture host keeps no memory unless the configuration names a place for it.
   MemoryStore store(settings.data_dir, true, Clock::Real());
   std::vector<ScheduledCheck> checks = MakeChecks(settings, env, {}, store);
   std::vector<std::string> names;
+  names.reserve(checks.size());
   for (const ScheduledCheck& check : checks) names.push_back(check.name);
   log::Info("fleet-agent starts", {{"version", Version()},
                                    {"host", settings.host},
@@ -297,7 +292,7 @@ int RunDaemon(const Arguments& arguments) {
   const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
   service.Ready();
   int signal = 0;
-  ::sigwait(&signals, &signal);
+  ::sigwait(&stop.set(), &signal);
   service.Stopping();
   log::Info("fleet-agent stops", {{"signal", signal}});
   if (!scheduler->Stop(absl::Seconds(3))) {
@@ -310,11 +305,23 @@ int RunDaemon(const Arguments& arguments) {
   return 0;
 }
 
+CLI::App* AddRedisAcl(CLI::App& app, RedisAclOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("redis-acl", "print the line that makes a Redis user for fleet");
+  command->add_option("--user", options.user, "its name; default fleet");
+  command->add_option("--redis-version", options.version, "of the server, as 6.2; default 7.0");
+  command->add_option("--namespace", options.name_space,
+                      "of Sidekiq's keys; default: checks.sidekiq.namespace of --config");
+  command->add_flag("!--no-sidekiq", options.sidekiq, "without Sidekiq's keys");
+  return command;
+}
+
 int Main(int argc, char** argv) {
   // First of all, because tincd waits for it.
   if (argc > 1 && absl::string_view(argv[1]) == "tinc-hook") return TincHookMain(argc, argv);
+  const StopSignals stop;
   // Many arenas make a small daemon grow for hours.
-  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): one thread so far
   Arguments arguments;
   CLI::App app(
       "fleet-agent measures this host and tells the collector.\n"
@@ -332,14 +339,7 @@ int Main(int argc, char** argv) {
   CLI::App* forget = app.add_subcommand("forget", "forget that a check was ever seen here");
   forget->add_option("check", arguments.forget, "its name")->required();
   app.add_subcommand("tinc-hook", "note who is on the VPN: for tincd's host-up and host-down");
-  CLI::App* redis_acl =
-      app.add_subcommand("redis-acl", "print the line that makes a Redis user for fleet");
-  redis_acl->add_option("--user", arguments.redis_acl.user, "its name; default fleet");
-  redis_acl->add_option("--redis-version", arguments.redis_acl.version,
-                        "of the server, as 6.2; default 7.0");
-  redis_acl->add_option("--namespace", arguments.redis_acl.name_space,
-                        "of Sidekiq's keys; default: checks.sidekiq.namespace of --config");
-  redis_acl->add_flag("!--no-sidekiq", arguments.redis_acl.sidekiq, "without Sidekiq's keys");
+  CLI::App* redis_acl = AddRedisAcl(app, arguments.redis_acl);
   CLI::App* spool =
       app.add_subcommand("spool",
                          "look at the reports that wait on this host for the collectors\n"
@@ -359,8 +359,8 @@ int Main(int argc, char** argv) {
       ->required();
   join->add_option("--collector", arguments.join.collector,
                    "host:port, where this host reaches it otherwise than the token says");
-  CLI::App* docs = app.add_subcommand("metrics-doc", "print docs/metrics.md");
-  docs->group("");  // for ./dev, not for people
+  app.add_subcommand("metrics-doc", "print docs/metrics.md")
+      ->group("");  // for ./dev, not for people
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -368,6 +368,9 @@ int Main(int argc, char** argv) {
   }
   if (arguments.verbose) log::SetLevel(log::Level::kDebug);
   QuietGrpc();
+  const bool daemon = app.get_subcommands().empty() && !arguments.check_config;
+  if (daemon) return RunDaemon(arguments, stop);
+  stop.Release();
   if (arguments.check_config) {
     AgentSettings settings;
     if (!LoadSettings(arguments, settings)) return 1;
@@ -381,11 +384,8 @@ int Main(int argc, char** argv) {
   if (redis_acl->parsed()) return RunRedisAclCommand(arguments);
   if (spool->parsed()) return RunSpoolCommand(arguments, spool->get_subcommands()[0]->get_name());
   if (join->parsed()) return RunJoin(arguments);
-  if (docs->parsed()) {
-    std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
-    return 0;
-  }
-  return RunDaemon(arguments);
+  std::cout << RenderMetricsDoc(MakeEnv(arguments, AgentSettings()));
+  return 0;
 }
 
 }  // namespace

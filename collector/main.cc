@@ -13,6 +13,7 @@
 #include "common/grpc_log.h"
 #include "common/log.h"
 #include "common/service_notify.h"
+#include "common/stop_signals.h"
 #include "common/version.h"
 
 namespace fleet::collector {
@@ -30,26 +31,15 @@ struct Arguments {
   bool verbose = false;
 };
 
-/// The signals that stop us, blocked in this and every later thread so that sigwait gets them.
-sigset_t BlockSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-  return set;
-}
-
 /// Feeds systemd's watchdog as long as the collector works, until a signal to stop.
-int WaitForSignal(const sigset_t& signals, Collector& collector, ServiceNotify& service) {
+int WaitForSignal(const StopSignals& stop, Collector& collector, ServiceNotify& service) {
   int signal = 0;
   if (!service.watched()) {
-    sigwait(&signals, &signal);
+    ::sigwait(&stop.set(), &signal);
     return signal;
   }
   const timespec wait = absl::ToTimespec(service.beat_interval());
-  while ((signal = sigtimedwait(&signals, nullptr, &wait)) < 0) {
+  while ((signal = ::sigtimedwait(&stop.set(), nullptr, &wait)) < 0) {
     collector.Pulse();
     service.Beat();
   }
@@ -64,7 +54,7 @@ void RaiseDescriptorLimit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::Warning("the limit of descriptors stays low");
 }
 
-int Run(const Arguments& arguments) {
+int Run(const Arguments& arguments, const StopSignals& stop) {
   ConfigLoader loader;
   CollectorOptions options = LoadCollectorOptions(arguments.config, arguments.overrides, loader);
   if (!loader.problems().empty()) {
@@ -75,7 +65,7 @@ int Run(const Arguments& arguments) {
     std::printf("%s: ok\n", arguments.config.empty() ? "no config" : arguments.config.c_str());
     return 0;
   }
-  const sigset_t signals = BlockSignals();
+  ::signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
   QuietGrpc();
   log::Info(
@@ -93,7 +83,7 @@ int Run(const Arguments& arguments) {
     return kExitFailure;
   }
   service.Ready();
-  const int signal = WaitForSignal(signals, **collector, service);
+  const int signal = WaitForSignal(stop, **collector, service);
   service.Stopping();
   log::Info("stopping", {{"signal", signal}});
   (*collector)->Stop(kDrainTime);
@@ -101,8 +91,9 @@ int Run(const Arguments& arguments) {
 }
 
 int Main(int argc, char** argv) {
+  const StopSignals stop;
   // Arenas per thread make a small server grow for hours.
-  mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_ARENA_MAX, 2);  // NOLINT(concurrency-mt-unsafe): one thread so far
   Arguments arguments;
   CLI::App app(
       "Takes the reports of fleet's agents; serves Prometheus, fleetctl and health probes.",
@@ -132,7 +123,7 @@ int Main(int argc, char** argv) {
     std::fputs(RenderMetricsDoc().c_str(), stdout);
     return 0;
   }
-  return Run(arguments);
+  return Run(arguments, stop);
 }
 
 }  // namespace

@@ -79,10 +79,10 @@ TEST_F(KillTest, EveryReportIsInTheJournalExactlyOnce) {
                         absl::Seconds(60)))
         << host << " still spools: " << lab_.Host(host) << "\n"
         << lab_.log(host);
-    EXPECT_EQ(lab_.agent(host).Stop(), 0) << lab_.log(host);
+    EXPECT_EQ(lab_.StopAgent(host), 0) << lab_.log(host);
     NoteSpool(host);
   }
-  EXPECT_EQ(lab_.collector().Stop(), 0) << lab_.log("collector");
+  EXPECT_EQ(lab_.StopCollector(), 0) << lab_.log("collector");
 
   std::map<SegmentId, uint64_t> kept;
   std::set<std::tuple<std::string, std::string, absl::Time>> runs;  // host, check, start

@@ -95,7 +95,7 @@ TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
   EXPECT_TRUE(WaitFor([&] { return FindSegmentFiles(lab_.spool_dir("tempo")).size() <= 1; },
                       absl::Seconds(60)))
       << lab_.log("tempo");
-  EXPECT_EQ(lab_.agent("tempo").Stop(), 0);
+  EXPECT_EQ(lab_.StopAgent("tempo"), 0);
   std::vector<absl::Time> runs;
   std::optional<double> count;
   EXPECT_TRUE(WaitFor(
@@ -172,7 +172,7 @@ TEST_F(ClockJumpTest, AnAgentsClockHarmsNobody) {
   ExpectFreshReports("right again");
 
   for (const std::string host : {"tempo", "parasect"}) {
-    EXPECT_EQ(lab_.agent(host).Stop(), 0) << lab_.log(host);
+    EXPECT_EQ(lab_.StopAgent(host), 0) << lab_.log(host);
     std::optional<double> count;
     size_t runs = 0;
     EXPECT_TRUE(WaitFor(

@@ -40,6 +40,7 @@ void FleetLab::StartCollector(const CollectorOptions& options) {
       absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:", http_port_,
                    "\"}\ninsecure: true\ndata_dir: ", collector_dir(), "\n", options.extra));
   collector_.reset();
+  NoteStart("collector");
   collector_ = std::make_unique<Process>(
       Wrapped(options.wrapper, {Program("fleet-collector"), "--config", dir_ / "collector.yaml"}),
       Process::Options{dir_ / "collector.log", options.environment, "", ""});
@@ -57,11 +58,23 @@ void FleetLab::StartAgent(const std::string& host, const AgentOptions& options) 
   if (!options.checks.empty()) absl::StrAppend(&config, "checks:\n", options.checks);
   WriteFile(agent_config(host), config);
   agents_.erase(host);
+  NoteStart(host);
   agents_[host] = std::make_unique<Process>(
       Wrapped(options.wrapper, {Program("fleet-agent"), "--config", agent_config(host), "--root",
                                 absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/hosts/tempo")}),
       Process::Options{dir_ / absl::StrCat(host, ".log"), options.environment, "", ""});
 }
+
+int FleetLab::StopRunning(const std::string& program, Process& process) {
+  WaitFor([&] {
+    return absl::StrContains(log(program).substr(log_sizes_[program]), " starts") ||
+           !process.Running();
+  });
+  return process.Stop();
+}
+
+int FleetLab::StopCollector() { return StopRunning("collector", collector()); }
+int FleetLab::StopAgent(const std::string& host) { return StopRunning(host, agent(host)); }
 
 Output FleetLab::Fleetctl(std::vector<std::string> arguments) const {
   std::vector<std::string> argv = {Program("fleetctl"), "--insecure", "--collector",

@@ -42,6 +42,11 @@ class FleetLab {
   void StartAgent(const std::string& host, const AgentOptions& options);
   void StartAgent(const std::string& host) { StartAgent(host, AgentOptions()); }
   Process& agent(const std::string& host) { return *agents_.at(host); }
+  /// Ends the program that was started last with SIGTERM, once it says that it runs: before that
+  /// it may not have come to where a signal is more than the end of a process. Returns the exit
+  /// code.
+  int StopCollector();
+  int StopAgent(const std::string& host);
 
   /// Where each keeps what must survive.
   std::string journal_dir() const { return dir_ / "collector/journal"; }
@@ -64,11 +69,16 @@ class FleetLab {
   double SelfMetric(absl::string_view series) const;
 
  private:
+  /// How long the log of "collector" or a host was when it started last.
+  void NoteStart(const std::string& program) { log_sizes_[program] = log(program).size(); }
+  int StopRunning(const std::string& program, Process& process);
+
   TempDir dir_;
   uint16_t grpc_port_;
   uint16_t http_port_;
   std::unique_ptr<Process> collector_;
   std::map<std::string, std::unique_ptr<Process>> agents_;
+  std::map<std::string, size_t> log_sizes_;
 };
 
 }  // namespace fleet::test
