@@ -35,10 +35,14 @@ std::string FleetLab::log(absl::string_view program) const {
 
 void FleetLab::StartCollector(const CollectorOptions& options) {
   const std::string listen = options.grpc_listen.empty() ? grpc_address() : options.grpc_listen;
-  WriteFile(
-      dir_ / "collector.yaml",
-      absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:", http_port_,
-                   "\"}\ninsecure: true\ndata_dir: ", collector_dir(), "\n", options.extra));
+  WriteFile(dir_ / "collector.yaml",
+            absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:",
+                         http_port_, "\"}\ninsecure: true\ndata_dir: ", collector_dir(), "\n",
+                         // fleetctl is asked again and again.
+                         absl::StrContains(options.extra, "limits:")
+                             ? ""
+                             : "limits: {handshakes_per_second: 1000}\n",
+                         options.extra));
   collector_.reset();
   NoteStart("collector");
   collector_ = std::make_unique<Process>(
