@@ -20,6 +20,9 @@
 #include "collector/trust.h"
 #include "collector/trust_service.h"
 #include "collector/trust_store.h"
+#include "collector/web/announce_service.h"
+#include "collector/web/announcements.h"
+#include "collector/web/web.h"
 #include "common/log.h"
 #include "common/private_file.h"
 #include "common/status_macros.h"
@@ -84,6 +87,7 @@ class RunningCollector final : public Collector {
  private:
   absl::Status OpenTrust();
   absl::Status OpenKeep();
+  absl::Status OpenWeb();
   absl::Status ListenGrpc();
   absl::Status ListenHttp();
   std::string DataPath(absl::string_view name) const;
@@ -96,8 +100,10 @@ class RunningCollector final : public Collector {
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<TrustStore> trust_store_;
   std::unique_ptr<Keep> keep_;  // null: nothing is kept
+  std::unique_ptr<AnnouncementStore> announcements_;
   IngestHub hub_;
   Routes routes_;
+  std::unique_ptr<Web> web_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
   Newcomers newcomers_;
   std::unique_ptr<Refusals> refusals_;
@@ -107,6 +113,7 @@ class RunningCollector final : public Collector {
   std::unique_ptr<FleetService> fleet_;
   std::unique_ptr<TrustService> trust_service_;
   std::unique_ptr<HistoryService> history_;
+  std::unique_ptr<AnnounceService> announce_;
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<GrpcServer> grpc_;
@@ -193,6 +200,15 @@ absl::Status RunningCollector::OpenKeep() {
   return absl::OkStatus();
 }
 
+absl::Status RunningCollector::OpenWeb() {
+  FLEET_ASSIGN_OR_RETURN(announcements_,
+                         AnnouncementStore::Open(DataPath("announcements.db"), clock_));
+  web_ = std::make_unique<Web>(Web::Parts{*announcements_, clock_});
+  routes_.Add(web_->Paths());
+  announce_ = std::make_unique<AnnounceService>(*announcements_, *web_, *events_, clock_, *gate_);
+  return absl::OkStatus();
+}
+
 absl::Status RunningCollector::ListenGrpc() {
   ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
@@ -211,9 +227,10 @@ absl::Status RunningCollector::ListenGrpc() {
     }
     metrics.Set(self::kEventsDropped, {}, static_cast<double>(events_->dropped()));
   });
-  FLEET_ASSIGN_OR_RETURN(grpc_, GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
-                                                  {ingest_.get(), fleet_.get(),
-                                                   trust_service_.get(), history_.get()}));
+  FLEET_ASSIGN_OR_RETURN(
+      grpc_, GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
+                               {ingest_.get(), fleet_.get(), trust_service_.get(), history_.get(),
+                                announce_.get()}));
   return absl::OkStatus();
 }
 
@@ -223,6 +240,7 @@ absl::Status RunningCollector::Listen() {
   metrics_.AddSource([this](SelfMetrics&) { hub_.SetMetrics(); });
   FLEET_RETURN_IF_ERROR(OpenTrust());
   FLEET_RETURN_IF_ERROR(OpenKeep());
+  FLEET_RETURN_IF_ERROR(OpenWeb());
   FLEET_RETURN_IF_ERROR(ListenHttp());
   FLEET_RETURN_IF_ERROR(ListenGrpc());
   routes_.set_ready(true);

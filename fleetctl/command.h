@@ -38,6 +38,7 @@ Command::Run AddHosts(CLI::App& app, Context& context);
 Command::Run AddHistory(CLI::App& app, Context& context);
 Command::Run AddEvents(CLI::App& app, Context& context);
 Command::Run AddExport(CLI::App& app, Context& context);
+Command::Run AddAnnounce(CLI::App& app, Context& context);
 Command::Run AddEnroll(CLI::App& app, Context& context);
 Command::Run AddJoin(CLI::App& app, Context& context);
 Command::Run AddRevoke(CLI::App& app, Context& context);

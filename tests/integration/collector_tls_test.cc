@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "collector/collector.h"
 #include "common/client_credentials.h"
+#include "fleet/v1/announce.grpc.pb.h"
 #include "fleet/v1/fleet.grpc.pb.h"
 #include "fleet/v1/ingest.grpc.pb.h"
 #include "fleet/v1/trust.grpc.pb.h"
@@ -41,8 +42,9 @@ std::vector<std::string> AllMethods() {
   v1::StatusRequest::descriptor();
   v1::Hello::descriptor();
   v1::JoinRequest::descriptor();
+  v1::AnnouncePostRequest::descriptor();
   std::vector<std::string> methods;
-  for (const char* name : {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust"}) {
+  for (const char* name : {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust", "fleet.v1.Announce"}) {
     const auto* service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     EXPECT_NE(service, nullptr) << name;
