@@ -44,7 +44,8 @@ std::vector<std::string> AllMethods() {
   v1::JoinRequest::descriptor();
   v1::AnnouncePostRequest::descriptor();
   std::vector<std::string> methods;
-  for (const char* name : {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust", "fleet.v1.Announce"}) {
+  for (const char* name :
+       {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust", "fleet.v1.Announce"}) {
     const auto* service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     EXPECT_NE(service, nullptr) << name;
