@@ -16,7 +16,7 @@ namespace fleet::collector {
 struct ConnectionLimits {
   size_t total = 200;
   size_t per_address = 100;
-  absl::Duration request = absl::Seconds(10);   // from its first line to the end of its headers
+  absl::Duration request = absl::Seconds(10);   // from its first line to the end of its body
   absl::Duration idle = absl::Seconds(120);     // between two requests
   absl::Duration response = absl::Seconds(60);  // until its last byte is taken
   /// Bodies made piece by piece at the same time: each holds a view of the whole fleet.

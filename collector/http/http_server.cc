@@ -9,7 +9,9 @@
 #include <thread>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "collector/http/listen.h"
 #include "collector/http/target.h"
@@ -23,7 +25,9 @@ struct Exchange {
   std::string target;
   SteadyTime begin;
   bool headers_seen = false;
-  bool waited = false;  // for room among the streams
+  std::string body;
+  bool body_too_long = false;  // the rest is dropped as it comes
+  bool waited = false;         // for room among the streams
   HttpExchange result;
 };
 
@@ -35,12 +39,31 @@ struct Stream {
   ConnectionTable::Id connection;
 };
 
-bool HasBody(MHD_Connection* connection) {
+/// What the headers say of the body that follows.
+struct Announced {
+  bool body = false;
+  bool too_long = false;  // never set for a chunked one, whose length only shows
+};
+
+Announced AnnouncedBody(MHD_Connection* connection) {
   const char* length =
       MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
   const char* encoding =
       MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_TRANSFER_ENCODING);
-  return encoding != nullptr || (length != nullptr && absl::string_view(length) != "0");
+  uint64_t bytes = 0;
+  // What is no number the library has refused.
+  if (length != nullptr && !absl::SimpleAtoi(length, &bytes)) bytes = UINT64_MAX;
+  return {encoding != nullptr || bytes > 0, bytes > HttpServer::kBodyBytesMax};
+}
+
+/// Those whose body is read.
+constexpr absl::string_view kBodyMethods[] = {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
+constexpr char kAllMethods[] = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+bool ReadsBody(absl::string_view method) { return absl::c_linear_search(kBodyMethods, method); }
+
+bool IsGet(absl::string_view method) {
+  return method == MHD_HTTP_METHOD_GET || method == MHD_HTTP_METHOD_HEAD;
 }
 
 HttpResponse PlainError(int status, absl::string_view text) {
@@ -229,25 +252,43 @@ void* MicroHttpServer::OnTarget(void* self, const char* uri, MHD_Connection* con
 }
 
 MHD_Result MicroHttpServer::OnRequest(void* self, MHD_Connection* connection, const char*,
-                                      const char* method, const char*, const char*, size_t*,
-                                      void** context) {
+                                      const char* method, const char*, const char* upload,
+                                      size_t* upload_size, void** context) {
   auto* server = static_cast<MicroHttpServer*>(self);
   auto* exchange = static_cast<Exchange*>(*context);
   if (exchange == nullptr) return MHD_NO;
-  // The library calls at the end of the headers and again at the end of the request. An answer
-  // queued at the first call closes the connection, which is what a body deserves: none is read.
-  const bool headers_only = !std::exchange(exchange->headers_seen, true);
-  if (headers_only && !HasBody(connection)) return MHD_YES;
+  // The library calls at the end of the headers, for each piece of the body and at the end of the
+  // request. An answer queued at the first call closes the connection, which is what a body that
+  // nobody wants deserves: none of it is read.
+  if (!std::exchange(exchange->headers_seen, true)) {
+    const Announced announced = AnnouncedBody(connection);
+    exchange->body_too_long = announced.too_long && ReadsBody(method);
+    const bool wanted = ReadsBody(method) && !announced.too_long;
+    if (!announced.body || wanted) return MHD_YES;
+  } else if (*upload_size > 0) {
+    // No answer can be given in the middle; who sends without end meets the request's deadline.
+    exchange->body_too_long |= exchange->body.size() + *upload_size > kBodyBytesMax;
+    if (exchange->body_too_long) {
+      exchange->body = {};
+    } else {
+      exchange->body.append(upload, *upload_size);
+    }
+    *upload_size = 0;
+    return MHD_YES;
+  }
   server->table_.Answering(IdOf(connection));
   return server->Queue(connection, server->Answer(connection, method, *exchange), *exchange);
 }
 
 HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_view method,
                                      const Exchange& exchange) {
-  if (method != MHD_HTTP_METHOD_GET && method != MHD_HTTP_METHOD_HEAD) {
-    HttpResponse response = PlainError(405, "only GET and HEAD");
-    response.headers.emplace_back("Allow", "GET, HEAD");
+  if (!IsGet(method) && !ReadsBody(method)) {
+    HttpResponse response = PlainError(405, "no such method");
+    response.headers.emplace_back("Allow", kAllMethods);
     return response;
+  }
+  if (exchange.body_too_long) {
+    return PlainError(413, absl::StrCat("a body of more than ", kBodyBytesMax, " bytes"));
   }
   absl::StatusOr<RequestTarget> target = ParseRequestTarget(exchange.target);
   if (!target.ok()) {
@@ -255,7 +296,8 @@ HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_vi
                       target.status().message());
   }
   HttpRequest request;
-  request.method = MHD_HTTP_METHOD_GET;
+  request.method = IsGet(method) ? MHD_HTTP_METHOD_GET : std::string(method);
+  request.body = exchange.body;  // a copy: who waits for its turn is asked again
   request.path = std::move(target->path);
   request.query = std::move(target->query);
   size_t bytes = 0;

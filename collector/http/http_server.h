@@ -20,8 +20,10 @@ struct HttpExchange {
   absl::Duration duration;  // until the client has taken the last byte, or is gone
 };
 
-/// The HTTP/1.1 server: a few threads with epoll, every connection bounded in memory and time, GET
-/// and HEAD only. The one door to libmicrohttpd. Thread-safe once started.
+/// The HTTP/1.1 server: a few threads with epoll, every connection bounded in memory and time. The
+/// handler sees a request when its body is whole; one that is too long (413) or of a method that
+/// nobody asks with (405) never gets there. A GET's body is not read: its answer closes the
+/// connection. The one door to libmicrohttpd. Thread-safe once started.
 class HttpServer {
  public:
   struct Options {
@@ -35,6 +37,9 @@ class HttpServer {
   /// streamed body is made. Pages never touched cost nothing.
   static constexpr size_t kConnectionBytes = 128 << 10;
   static constexpr size_t kHeaderBytesMax = 16 << 10;
+  /// Of one request, and so, times the limit of connections, of all: memory grows with what has
+  /// arrived, not with what was announced. The deadline of the request holds for its body too.
+  static constexpr size_t kBodyBytesMax = 64 << 10;
 
   /// Listens and serves; `handler` is called by several threads at once and may take a while, never
   /// forever. Errors: kInvalidArgument for an address that is not numeric; else by errno.

@@ -15,7 +15,8 @@ int HexValue(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-absl::StatusOr<std::string> Decode(absl::string_view text, bool plus_is_blank) {
+absl::StatusOr<std::string> Decode(absl::string_view text, bool plus_is_blank,
+                                   bool allow_control = false) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
@@ -31,7 +32,7 @@ absl::StatusOr<std::string> Decode(absl::string_view text, bool plus_is_blank) {
     } else if (c == '+' && plus_is_blank) {
       c = ' ';
     }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+    if (!allow_control && (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)) {
       return absl::InvalidArgumentError(absl::StrCat("control byte in ", Quote(text)));
     }
     out.push_back(c);
@@ -71,6 +72,10 @@ absl::Status ParseQuery(absl::string_view text, RequestTarget& target) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> DecodeFormText(absl::string_view text) {
+  return Decode(text, true, true);
+}
 
 absl::StatusOr<RequestTarget> ParseRequestTarget(absl::string_view text) {
   if (text.size() > kTargetBytesMax) {

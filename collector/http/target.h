@@ -27,4 +27,8 @@ struct RequestTarget {
 /// Source: RFC 9110 §4, RFC 3986 §3.3.
 absl::StatusOr<RequestTarget> ParseRequestTarget(absl::string_view text);
 
+/// One name or value of a form: '+' is a blank, %XX any byte.
+/// Errors: kInvalidArgument for a bad or truncated %-escape.
+absl::StatusOr<std::string> DecodeFormText(absl::string_view text);
+
 }  // namespace fleet::collector

@@ -51,6 +51,8 @@ HttpResponse Handle(const HttpRequest& request) {
     response.source = std::make_unique<Zeros>(100 << 20);
   } else if (request.path == std::vector<std::string>{"broken"}) {
     response.source = std::make_unique<Broken>();
+  } else if (request.method != "GET") {
+    response.body = absl::StrCat(request.method, " ", request.body);
   } else {
     response.body = absl::StrCat(absl::StrJoin(request.path, "|"), " ", request.argument("q"), " ",
                                  request.header("x-test"), " ", request.peer);
@@ -140,8 +142,13 @@ TEST_F(HttpServerTest, AnswersBadRequestsWithTheirStatus) {
     std::string request;
     int status;
   } const cases[] = {
-      {"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nxxxx", 405},
-      {"DELETE /a HTTP/1.1\r\nHost: x\r\n\r\n", 405},
+      {"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nxxxx", 413},
+      {"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", 413},
+      {"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n", 413},
+      {"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400},
+      {"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
+      {"DELETE /a HTTP/1.1\r\nHost: x\r\n\r\n", 200},
+      {"BREW /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", 405},
       {"BREW /a HTTP/1.1\r\nHost: x\r\n\r\n", 405},
       {"GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n", 400},
       {"GET /../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n", 400},
@@ -158,7 +165,53 @@ TEST_F(HttpServerTest, AnswersBadRequestsWithTheirStatus) {
     EXPECT_THAT(connection.Receive(absl::Seconds(1), 200),
                 StartsWith(absl::StrCat("HTTP/1.1 ", status)));
   }
-  EXPECT_THAT(HttpGet(port_, "/a", {}, "PUT").headers, HasSubstr("Allow: GET, HEAD"));
+  EXPECT_THAT(HttpGet(port_, "/a", {}, "BREW").headers, HasSubstr("Allow: GET, HEAD, POST"));
+}
+
+TEST_F(HttpServerTest, GivesTheHandlerTheWholeBody) {
+  Start();
+  for (const char* method : {"POST", "PUT", "PATCH", "DELETE", "OPTIONS"}) {
+    EXPECT_EQ(test::HttpSend(port_, method, "/a", "a=1&b=2").body,
+              absl::StrCat(method, " a=1&b=2"));
+  }
+  const std::string most(HttpServer::kBodyBytesMax, 'x');
+  EXPECT_EQ(test::HttpSend(port_, "POST", "/a", most).body, absl::StrCat("POST ", most));
+  EXPECT_EQ(test::HttpSend(port_, "POST", "/a", most + "x").status, 413);
+}
+
+TEST_F(HttpServerTest, TakesABodyInPiecesAndKeepsTheConnection) {
+  Start();
+  RawConnection connection(port_);
+  connection.Send(
+      "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+      "Expect: 100-continue\r\n\r\n");
+  EXPECT_THAT(connection.Receive(absl::Seconds(5), 25), StartsWith("HTTP/1.1 100 Continue"));
+  for (const char* piece : {"3\r\nabc\r\n", "2\r\nde\r\n", "0\r\n\r\n"}) connection.Send(piece);
+  EXPECT_TRUE(WaitFor([this] { return done() == 1; }));
+  EXPECT_THAT(connection.Receive(absl::Milliseconds(200)), HasSubstr("\r\n\r\nPOST abcde"));
+  connection.Send("PUT /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nz");
+  EXPECT_THAT(connection.Receive(absl::Milliseconds(200)), HasSubstr("\r\n\r\nPUT z"));
+}
+
+TEST_F(HttpServerTest, ABodyInPiecesThatIsTooLongIsNotKept) {
+  Start();
+  RawConnection connection(port_);
+  connection.Send("POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i) {
+    connection.Send(absl::StrCat("1000\r\n", std::string(4096, 'x'), "\r\n"));
+  }
+  connection.Send("0\r\n\r\n");
+  EXPECT_THAT(connection.Receive(absl::Seconds(5), 200), StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(HttpServerTest, DrippedBodiesAreCutOffAndCounted) {
+  Start({.request = absl::Milliseconds(600)});
+  RawConnection drip(port_);
+  drip.Send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n");
+  EXPECT_TRUE(WaitFor([&drip] { return !drip.Send("a") || drip.Closed(absl::ZeroDuration()); },
+                      absl::Seconds(10)));
+  EXPECT_TRUE(WaitFor([this] { return server_->connections().size() == 0; }, absl::Seconds(10)));
+  EXPECT_EQ(server_->connections().shut_for_deadline(), 1);
 }
 
 TEST_F(HttpServerTest, SurvivesGarbageAndHugeHeaders) {

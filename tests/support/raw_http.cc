@@ -59,12 +59,11 @@ bool RawConnection::Closed(absl::Duration timeout) {
   return ::recv(fd_.get(), &byte, 1, MSG_PEEK) <= 0;
 }
 
-HttpReply HttpGet(uint16_t port, absl::string_view target, const HttpHeaders& headers,
-                  absl::string_view method) {
-  std::string request = absl::StrCat(method, " ", target, " HTTP/1.0\r\n");
-  for (const auto& [name, value] : headers) absl::StrAppend(&request, name, ": ", value, "\r\n");
+namespace {
+
+HttpReply Exchange(uint16_t port, const std::string& request) {
   RawConnection connection(port);
-  connection.Send(absl::StrCat(request, "\r\n"));
+  connection.Send(request);
   const std::string text = connection.Receive(absl::Seconds(30));
   HttpReply reply;
   const size_t end = text.find("\r\n\r\n");
@@ -73,6 +72,25 @@ HttpReply HttpGet(uint16_t port, absl::string_view target, const HttpHeaders& he
   reply.headers = text.substr(0, end + 2);
   reply.body = text.substr(end + 4);
   return reply;
+}
+
+std::string Head(absl::string_view method, absl::string_view target, const HttpHeaders& headers) {
+  std::string head = absl::StrCat(method, " ", target, " HTTP/1.0\r\n");
+  for (const auto& [name, value] : headers) absl::StrAppend(&head, name, ": ", value, "\r\n");
+  return head;
+}
+
+}  // namespace
+
+HttpReply HttpGet(uint16_t port, absl::string_view target, const HttpHeaders& headers,
+                  absl::string_view method) {
+  return Exchange(port, absl::StrCat(Head(method, target, headers), "\r\n"));
+}
+
+HttpReply HttpSend(uint16_t port, absl::string_view method, absl::string_view target,
+                   absl::string_view body, const HttpHeaders& headers) {
+  return Exchange(port, absl::StrCat(Head(method, target, headers), "Content-Length: ", body.size(),
+                                     "\r\n\r\n", body));
 }
 
 }  // namespace fleet::test

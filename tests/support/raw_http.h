@@ -38,5 +38,8 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 /// One HTTP/1.0 request (so the body is not chunked) to 127.0.0.1.
 HttpReply HttpGet(uint16_t port, absl::string_view target, const HttpHeaders& headers = {},
                   absl::string_view method = "GET");
+/// The same with a body.
+HttpReply HttpSend(uint16_t port, absl::string_view method, absl::string_view target,
+                   absl::string_view body, const HttpHeaders& headers = {});
 
 }  // namespace fleet::test
