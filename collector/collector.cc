@@ -203,7 +203,7 @@ absl::Status RunningCollector::OpenKeep() {
 absl::Status RunningCollector::OpenWeb() {
   FLEET_ASSIGN_OR_RETURN(announcements_,
                          AnnouncementStore::Open(DataPath("announcements.db"), clock_));
-  web_ = std::make_unique<Web>(Web::Parts{*announcements_, clock_});
+  web_ = std::make_unique<Web>(Web::Parts{*announcements_, clock_, nullptr, options_.status_page});
   routes_.Add(web_->Paths());
   announce_ = std::make_unique<AnnounceService>(*announcements_, *web_, *events_, clock_, *gate_);
   return absl::OkStatus();

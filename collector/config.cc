@@ -257,6 +257,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   ReadLimits(config.limits(), options, loader);
   options.remote_write = ReadRemoteWrite(config, loader);
   ReadJournal(config, options, loader);
+  options.status_page = ReadStatusPage(config, loader);
   return options;
 }
 

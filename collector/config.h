@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "collector/remote_write/options.h"
+#include "collector/web/options.h"
 #include "common/address.h"
 #include "common/config_loader.h"
 #include "common/x509_issue.h"
@@ -77,6 +78,7 @@ struct CollectorOptions {
   double reports_per_second_max = 100;  // per host
   size_t http_connections_max = 200;
   std::vector<ReceiverOptions> remote_write;
+  StatusPageOptions status_page;
   JournalLimits journal;
 };
 

@@ -5,6 +5,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "collector/web/status_model.h"
+#include "collector/web/status_page.h"
 #include "collector/web/updates.h"
 #include "common/log.h"
 #include "common/x509_issue.h"
@@ -87,9 +89,13 @@ void Web::Render() {
     if (files_ == nullptr) files_ = files;
     return;
   }
+  const StatusModel model =
+      CollectStatus(parts_.page, parts_.probes, *announcements, files->generated_at, kValidFor);
+  files->by_name["index.html"] =
+      MakeFile("text/html; charset=utf-8", RenderStatusPage(model), true);
   files->by_name["updates.html"] =
       MakeFile("text/html; charset=utf-8",
-               RenderUpdates(*announcements, files->generated_at, absl::UTCTimeZone()), false);
+               RenderUpdates(*announcements, files->generated_at, parts_.page.zone), false);
   MutexLock lock(mutex_);
   files_ = std::move(files);
 }
@@ -124,7 +130,15 @@ std::vector<Routes::Route> Web::Paths() {
     return
         [this, name = std::move(name)](const HttpRequest& request) { return Serve(request, name); };
   };
+  const auto page = [this](const HttpRequest& request) {
+    HttpResponse response = Serve(request, "index.html");
+    response.headers.emplace_back("Content-Security-Policy",
+                                  absl::StrCat(StatusPagePolicy(), "; frame-ancestors 'none'"));
+    response.headers.emplace_back("Referrer-Policy", "no-referrer");
+    return response;
+  };
   return {
+      {"/status", "the page for everybody: what is published", page},
       {"/updates.html", "what the users are told, as a piece of HTML", file("updates.html")},
   };
 }

@@ -12,7 +12,9 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "collector/http/routes.h"
+#include "collector/probes/probes.h"
 #include "collector/web/announcements.h"
+#include "collector/web/options.h"
 #include "collector/web/web_file.h"
 #include "common/clock.h"
 #include "common/mutex.h"
@@ -26,14 +28,19 @@ class Web {
   static constexpr absl::Duration kRenderEvery = absl::Minutes(1);
   /// Changes that come thick are rendered so often.
   static constexpr absl::Duration kRenderGapMin = absl::Seconds(1);
+  /// What is rendered holds so long: some renderings and deliveries may go wrong before that.
+  static constexpr absl::Duration kValidFor = absl::Minutes(5);
   static constexpr size_t kJobsMax = 64;
 
   struct Parts {
     AnnouncementStore& announcements;
     Clock& clock;
+    Probes* probes = nullptr;  // null: there are none
+    StatusPageOptions page = {};
   };
 
-  /// Renders once, then goes on. Everything given must outlive it.
+  /// Renders once, then goes on. Everything given must outlive it, and whoever is told by
+  /// probes->OnChange must call Changed.
   explicit Web(const Parts& parts);
   /// Jobs that wait are not run any more.
   ~Web();

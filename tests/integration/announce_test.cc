@@ -71,6 +71,15 @@ TEST_F(AnnounceTest, IsReadByEverybodyAtOnceAndAfterARestart) {
   }));
 }
 
+TEST_F(AnnounceTest, IsOnTheStatusPageWhichRunsNothingElse) {
+  ASSERT_EQ(Ctl({"announce", "Uploads are **slow**."}).exit_code, 0);
+  const HttpReply page = HttpGet(collector_->http_address().port, "/status");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_THAT(page.headers, AllOf(HasSubstr("Content-Security-Policy: default-src 'none'"),
+                                  HasSubstr("frame-ancestors 'none'"), HasSubstr("ETag: ")));
+  EXPECT_THAT(page.body, AllOf(HasSubstr("<strong>slow</strong>"), HasSubstr("void after")));
+}
+
 TEST_F(AnnounceTest, SaysWhatIsWrong) {
   const Output nothing = Ctl({"announce"});
   EXPECT_EQ(nothing.exit_code, 64);
