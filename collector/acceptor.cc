@@ -24,7 +24,9 @@ constexpr int kBacklog = 4096;
 /// What cannot be taken (no descriptors left) is tried again after.
 constexpr absl::Duration kPause = absl::Milliseconds(100);
 constexpr ShutReason kReasons[] = {ShutReason::kTotal, ShutReason::kAddress,
-                                   ShutReason::kHandshakes};
+                                   ShutReason::kHandshakes, ShutReason::kUnread};
+/// One machine has few connections: together they may hold so many times what one may.
+constexpr uint64_t kConnectionsUnread = 4;
 
 uint16_t PortOf(const sockaddr_storage& address) {
   // sin_port and sin6_port lie at the same place.
@@ -41,6 +43,8 @@ absl::string_view ShutReasonName(ShutReason reason) {
       return "address";
     case ShutReason::kHandshakes:
       return "handshakes";
+    case ShutReason::kUnread:
+      return "unread";
   }
   return "";
 }
@@ -88,6 +92,11 @@ size_t OpenSockets::CountOf(const std::string& address) const {
   return found == by_address_.end() ? 0 : found->second;
 }
 
+bool OpenSockets::Has(int fd) const {
+  const auto found = sockets_.find(fd);
+  return found != sockets_.end() && found->second.id == socket_of_(fd);
+}
+
 // ---- accepting ------------------------------------------------------------------------------
 
 absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Listen(const Address& address,
@@ -112,7 +121,11 @@ Acceptor::Acceptor(Listener listener, const ConnectionOptions& options, Newcomer
       clock_(clock),
       wake_(std::move(wake)),
       handshakes_(options.handshakes_per_second, options.handshakes_burst, clock),
-      swept_(clock.SteadyNow()) {}
+      unread_({.connection = options.unread_bytes,
+               .address = kConnectionsUnread * options.unread_bytes},
+              clock),
+      swept_(clock.SteadyNow()),
+      looked_(swept_) {}
 
 Acceptor::~Acceptor() { Stop(); }
 
@@ -134,8 +147,12 @@ void Acceptor::Stop() {
 void Acceptor::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     pollfd fds[] = {{listener_.fd.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-    const int ready = ::poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(kCountEvery)));
-    if (ready == 0 || clock_.SteadyNow() - swept_ >= kCountEvery) SweepIfDue();
+    const absl::Duration wait = sockets_.size() > 0 ? kLookEvery : kCountEvery;
+    const int ready = ::poll(fds, 2, static_cast<int>(absl::ToInt64Milliseconds(wait)));
+    ShutUnreadIfDue();
+    if ((ready == 0 && wait == kCountEvery) || clock_.SteadyNow() - swept_ >= kCountEvery) {
+      SweepIfDue();
+    }
     if (fds[0].revents == 0) continue;
     while (!stop.stop_requested() && TakeOne()) {
     }
@@ -167,6 +184,7 @@ bool Acceptor::TakeOne() {
   ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   sockets_.Add(fd.get(), address);
   newcomers_.Arrived(fd.get(), host, PortOf(storage));
+  unread_.Arrived(fd.get(), host, PortOf(storage), address);
   open_ = sockets_.size();
   ++accepted_;
   handle_(fd.Release());
@@ -179,6 +197,18 @@ void Acceptor::SweepIfDue() {
   swept_ = now;
   sockets_.Sweep();
   open_ = sockets_.size();
+}
+
+void Acceptor::ShutUnreadIfDue() {
+  const SteadyTime now = clock_.SteadyNow();
+  if (now - looked_ < kLookEvery) return;
+  looked_ = now;
+  for (const UnreadWatch::Excess& excess : unread_.Look()) {
+    if (!sockets_.Has(excess.fd)) continue;
+    // Its owner finds the end and closes it.
+    ::shutdown(excess.fd, SHUT_RDWR);
+    Refuse(ShutReason::kUnread, excess.address);
+  }
 }
 
 bool Acceptor::Admit(const std::string& address) {
@@ -224,6 +254,10 @@ std::vector<std::string> Acceptor::Notes() const {
       case ShutReason::kHandshakes:
         what = absl::StrCat("more than ", options_.handshakes_per_second,
                             " new connections a second of one address");
+        break;
+      case ShutReason::kUnread:
+        what = absl::StrCat("more than ", options_.unread_bytes,
+                            " bytes sent without the end of a message");
         break;
     }
     notes.push_back(absl::StrCat("limit: ", what, ", last from ", last.address, "; ", shut(reason),

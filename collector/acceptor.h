@@ -16,16 +16,18 @@
 #include "collector/http/listen.h"
 #include "collector/newcomers.h"
 #include "collector/rate_limiter.h"
+#include "collector/unread.h"
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "common/scoped_fd.h"
 
 namespace fleet::collector {
 
-/// Why a connection was closed before anything was read from it.
-enum class ShutReason { kTotal, kAddress, kHandshakes };
-inline constexpr size_t kShutReasons = 3;
-/// "total", "address", "handshakes".
+/// Why a connection was closed: before anything was read from it, or (unread) because it sends
+/// without ever finishing a message.
+enum class ShutReason { kTotal, kAddress, kHandshakes, kUnread };
+inline constexpr size_t kShutReasons = 4;
+/// "total", "address", "handshakes", "unread".
 absl::string_view ShutReasonName(ShutReason reason);
 
 /// Who holds connections. It is never told of their end, since whoever was handed one closes it
@@ -41,6 +43,8 @@ class OpenSockets {
   void Sweep();
   size_t size() const { return sockets_.size(); }
   size_t CountOf(const std::string& address) const;
+  /// Whether `fd` is the socket that was added under that number.
+  bool Has(int fd) const;
 
  private:
   struct Socket {
@@ -64,6 +68,8 @@ class Acceptor {
   static constexpr absl::Duration kNoteTime = absl::Minutes(10);
   /// A limit that is reached is looked into again, at most so often.
   static constexpr absl::Duration kSweepEvery = absl::Milliseconds(100);
+  /// What connections have sent and nobody could read is looked at so often.
+  static constexpr absl::Duration kLookEvery = absl::Milliseconds(250);
   /// How old open() may be.
   static constexpr absl::Duration kCountEvery = absl::Seconds(10);
 
@@ -82,6 +88,8 @@ class Acceptor {
   uint64_t shut(ShutReason reason) const { return shut_[static_cast<size_t>(reason)]; }
   /// Connections that are open, as of the last look.
   size_t open() const { return open_; }
+  /// Knows how much each connection has sent.
+  const UnreadWatch& unread() const { return unread_; }
   /// What of the limits was reached lately, in words.
   std::vector<std::string> Notes() const;
 
@@ -95,6 +103,8 @@ class Acceptor {
   bool Admit(const std::string& address);
   void Refuse(ShutReason reason, const std::string& address);
   void SweepIfDue();
+  /// Ends the connections that send without ever finishing a message.
+  void ShutUnreadIfDue();
 
   Listener listener_;
   const ConnectionOptions options_;
@@ -104,7 +114,9 @@ class Acceptor {
   Handle handle_;
   OpenSockets sockets_;
   RateLimiter handshakes_;
+  UnreadWatch unread_;
   SteadyTime swept_;
+  SteadyTime looked_;
 
   std::atomic<uint64_t> accepted_ = 0;
   std::atomic<uint64_t> shut_[kShutReasons] = {};

@@ -26,6 +26,8 @@ constexpr MetricDesc kMetrics[] = {
      "The host's clock minus the collector's."},
     {"fleet_host_last_seen_timestamp_seconds", MetricType::kGauge,
      "When anything of the host last arrived, by the collector's clock."},
+    {"fleet_host_refused_items", MetricType::kGauge,
+     "Items of the newest reports that are not shown, beyond the limits of a host."},
     {"fleet_host_refused_reports_total", MetricType::kCounter,
      "Reports refused because of the limits on rate and number of checks."},
     {"fleet_host_refused_series", MetricType::kGauge,
@@ -57,6 +59,7 @@ enum Builtin : size_t {
   kCheckSuccess,
   kHostClockSkew,
   kHostLastSeen,
+  kHostRefusedItems,
   kHostRefusedReports,
   kHostRefusedSeries,
   kHostSeries,
@@ -138,6 +141,8 @@ void VisitHost(size_t index, const HostView& host, Sink sink) {
   switch (index) {
     case kHostClockSkew:
       return sink({}, absl::ToDoubleSeconds(host.skew));
+    case kHostRefusedItems:
+      return sink({}, static_cast<double>(host.refused_items));
     case kHostRefusedReports:
       return sink({}, static_cast<double>(host.refused_reports));
     case kHostRefusedSeries:

@@ -210,7 +210,7 @@ absl::Status RunningCollector::OpenWeb() {
 }
 
 absl::Status RunningCollector::ListenGrpc() {
-  ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_);
+  ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_, acceptor_->unread(), clock_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
                                           [this] { return acceptor_->Notes(); });
   trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
@@ -221,7 +221,7 @@ absl::Status RunningCollector::ListenGrpc() {
     metrics.Set(self::kConnections, {}, static_cast<double>(acceptor_->open()));
     metrics.Set(self::kConnectionsTaken, {}, static_cast<double>(acceptor_->accepted()));
     for (const ShutReason reason :
-         {ShutReason::kTotal, ShutReason::kAddress, ShutReason::kHandshakes}) {
+         {ShutReason::kTotal, ShutReason::kAddress, ShutReason::kHandshakes, ShutReason::kUnread}) {
       metrics.Set(self::kConnectionsShut, {{"reason", ShutReasonName(reason)}},
                   static_cast<double>(acceptor_->shut(reason)));
     }

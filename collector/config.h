@@ -53,6 +53,7 @@ struct ConnectionOptions {
   size_t per_address = 256;
   double handshakes_per_second = 25;  // per address
   double handshakes_burst = 250;
+  uint64_t unread_bytes = 32 << 20;  // of one that were received and are no whole message yet
 };
 
 /// How much of the reports is kept, and how fast it is written.

@@ -185,6 +185,27 @@ std::shared_ptr<const PublishedLayout> FamilyRegistry::Publish(
   return built;
 }
 
+namespace {
+
+size_t DefinitionBytes(const PublishedLayout& published) {
+  return published.source->definition_bytes() +
+         (published.layout == published.source ? 0 : published.layout->definition_bytes());
+}
+
+/// Only what was refused, without anything that takes memory.
+std::shared_ptr<const PublishedLayout> OnlyCounts(const PublishedLayout& published) {
+  static const auto* const nothing = new std::shared_ptr<const Layout>(  // for the whole process
+      std::make_shared<const Layout>());
+  auto counts = std::make_shared<PublishedLayout>();
+  counts->source = *nothing;
+  counts->layout = *nothing;
+  std::copy(std::begin(published.refused), std::end(published.refused),
+            std::begin(counts->refused));
+  return counts;
+}
+
+}  // namespace
+
 std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const PublishedLayout> published,
                                                  absl::Span<const PublishedLayout* const> others,
                                                  const SeriesLimits& limits) {
@@ -192,10 +213,12 @@ std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const Published
   for (const PublishedLayout::Slice& slice : published->slices) {
     families.insert(slice.family.get());
   }
-  size_t served = 0;
+  size_t held = 0;
+  size_t bytes = DefinitionBytes(*published);
   absl::flat_hash_set<std::pair<const FamilyInfo*, absl::string_view>> taken;
   for (const PublishedLayout* other : others) {
-    served += other->order.size();
+    held += other->layout->size();
+    bytes += DefinitionBytes(*other);
     for (const PublishedLayout::Slice& slice : other->slices) {
       if (!families.contains(slice.family.get())) continue;
       for (uint32_t i = slice.begin; i < slice.end; ++i) {
@@ -203,12 +226,15 @@ std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const Published
       }
     }
   }
-  size_t room = limits.series - std::min(limits.series, served);
+  size_t room = limits.series - std::min(limits.series, held);
+  if (bytes > limits.definition_bytes) room = 0;
   const bool long_labels = std::any_of(
       published->order.begin(), published->order.end(),
       [&](uint32_t i) { return published->layout->labels(i).size() > limits.label_bytes; });
-  if (taken.empty() && published->order.size() <= room && !long_labels) return published;
-  return FamilyRegistry::Without(
+  if (taken.empty() && published->order.size() <= room && !long_labels) {
+    return published->order.empty() ? OnlyCounts(*published) : published;
+  }
+  std::shared_ptr<const PublishedLayout> fitting = FamilyRegistry::Without(
       *published, [&](const PublishedLayout::Slice& slice, uint32_t i) -> std::optional<Refusal> {
         const absl::string_view labels = published->layout->labels(i);
         if (taken.contains(std::make_pair(slice.family.get(), labels))) {
@@ -218,6 +244,7 @@ std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const Published
         --room;
         return std::nullopt;
       });
+  return fitting->order.empty() ? OnlyCounts(*fitting) : fitting;
 }
 
 }  // namespace fleet::collector

@@ -50,14 +50,17 @@ struct PublishedLayout {
   uint32_t refused[kRefusals] = {};
 };
 
-/// What one host may have served.
+/// What one host may have served, and the memory it may take for that.
 struct SeriesLimits {
   size_t series = 20'000;
-  size_t label_bytes = 8'192;  // of one series, all labels together
+  size_t label_bytes = 8'192;          // of one series, all labels together
+  size_t definition_bytes = 16 << 20;  // names, helps and labels of all its series together
 };
 
 /// Takes out what a host must not serve: series that `others`, its other checks, serve, and what is
-/// beyond its limits. Rare, so most hosts with the same layout share what is published.
+/// beyond its limits. What is kept of a layout counts as a whole; of one of which nothing is left
+/// nothing is kept but the counts. Rare, so most hosts with the same layout share what is
+/// published.
 std::shared_ptr<const PublishedLayout> FitToHost(std::shared_ptr<const PublishedLayout> published,
                                                  absl::Span<const PublishedLayout* const> others,
                                                  const SeriesLimits& limits);

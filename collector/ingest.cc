@@ -46,6 +46,8 @@ absl::Time SentAt(const v1::Records& records) {
 
 constexpr absl::Duration kAgeMax = absl::Hours(24 * 3650);
 constexpr absl::Duration kSameClock = absl::Seconds(1);
+/// Items of statuses count again each time they change, until what is remembered is begun anew.
+constexpr size_t kRememberFactor = 4;
 
 /// What leads from the host's clock to ours, by the best that is known of a segment that starts
 /// here: its age by a clock that nobody sets, else the clock that the agent has now.
@@ -143,13 +145,30 @@ void IngestStream::NoteHistory(const v1::Records& records, const DecodedReport& 
   if (records.first_index() == 0 && report.index == 0) {
     offset_ = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
   }
-  std::shared_ptr<const ReportStatus>& before = memory_[std::string(report.check)];
-  if (before == report.status) return;
+  const auto found = memory_.find(report.check);
+  const ReportStatus* const before = found == memory_.end() ? nullptr : found->second.get();
+  if (before == report.status.get()) return;
   if (report.index >= known_) {
-    hub_.parts_.events->StatusChanged(host_, report.check, before.get(), *report.status,
+    hub_.parts_.events->StatusChanged(host_, report.check, before, *report.status,
                                       report.start + report.duration + offset_);
   }
-  before = report.status;
+  Remember(report.check, report.status);
+}
+
+/// Bounded, whatever the segments name: who has more than any honest host begins anew, which costs
+/// nothing but an event.
+void IngestStream::Remember(absl::string_view check,
+                            const std::shared_ptr<const ReportStatus>& status) {
+  const StateLimits& limits = hub_.state_.options().limits;
+  const ItemsSize size = SizeOfItems(*status);
+  remembered_ += size;
+  if (remembered_.items > kRememberFactor * limits.items.items ||
+      remembered_.bytes > kRememberFactor * limits.items.bytes ||
+      memory_.size() > limits.checks_per_host) {
+    memory_.clear();
+    remembered_ = size;
+  }
+  memory_[std::string(check)] = status;
 }
 
 absl::Status IngestStream::Receive(const v1::Records& records, const DecodedReport& report) {
@@ -287,20 +306,20 @@ absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(
                                             {.agent_version = OneLine(hello.agent_version(), 64),
                                              .interval = IntervalOf(hello)},
                                             address));
-      // The newer wins: the older is most likely a path that died without saying so.
-      const auto older = live_.find(host);
-      if (older != live_.end()) {
-        streams_.at(older->second)
-            .client->Close(absl::AbortedError(
-                absl::StrCat("a newer stream of ", host, " came from ", address)));
-        metrics_.Count(self::kRejected, {{"reason", "superseded"}});
-      }
+    }
+    // The newer wins: the older is most likely a path that died without saying so.
+    auto& lane = live ? live_ : backlog_;
+    if (const auto older = lane.find(host); older != lane.end()) {
+      streams_.at(older->second)
+          .client->Close(
+              absl::AbortedError(absl::StrCat("a newer stream of ", host, " came from ", address)));
+      metrics_.Count(self::kRejected, {{"reason", "superseded"}});
     }
     const uint64_t id = next_id_++;
     streams_.emplace(id, Entry{host, hello.lane(), connection, client});
     stream.reset(new IngestStream(*this, id, host, hello.lane(), std::move(client)));
+    lane[host] = id;
     if (live) {
-      live_[host] = id;
       if (parts_.events != nullptr) before_[host] = std::move(before);
     } else if (const auto known = before_.find(host); known != before_.end()) {
       stream->memory_ = known->second;
@@ -321,6 +340,9 @@ void IngestHub::Ended(uint64_t id) {
       live_.erase(live);
       before_.erase(entry.host);
     }
+  } else if (const auto backlog = backlog_.find(entry.host);
+             backlog != backlog_.end() && backlog->second == id) {
+    backlog_.erase(backlog);
   }
   streams_.erase(found);
 }

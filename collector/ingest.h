@@ -68,6 +68,7 @@ class IngestStream {
   absl::Status Decode(const v1::Records& records);
   absl::Status Receive(const v1::Records& records, const DecodedReport& report);
   void NoteHistory(const v1::Records& records, const DecodedReport& report);
+  void Remember(absl::string_view check, const std::shared_ptr<const ReportStatus>& status);
   absl::Status Keep(const v1::Records& records);
   void SendAck(uint64_t next_index);
   void NoteDrops(const v1::Records& records);
@@ -86,6 +87,7 @@ class IngestStream {
   bool unkept_ = false;    // live: something did not fit, so nothing more is acknowledged
   uint64_t dropped_ = 0;   // by the agent's spool
   StatusMemory memory_;    // backlog: what each check said before
+  ItemsSize remembered_;   // of it
   const SelfCounter reports_;
   const SelfCounter samples_;
   const SelfCounter bytes_;
@@ -106,7 +108,7 @@ class IngestHub {
   IngestHub(FleetState& state, SelfMetrics& metrics, Clock& clock, const Parts& parts);
 
   /// Admits a stream that said `hello`. `certificate_name` is empty without TLS, and then the hello
-  /// names the host. A second live stream of a host ends the first.
+  /// names the host. A second stream of a host on the same lane ends the first.
   /// Errors: kInvalidArgument for a name that is none, kPermissionDenied for another host's,
   /// kResourceExhausted beyond the limit of hosts, kUnavailable while draining.
   absl::StatusOr<std::unique_ptr<IngestStream>> Open(const v1::Hello& hello,
@@ -145,7 +147,8 @@ class IngestHub {
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t next_id_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<uint64_t, Entry> streams_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<std::string, uint64_t> live_ ABSL_GUARDED_BY(mutex_);  // by host
+  absl::flat_hash_map<std::string, uint64_t> live_ ABSL_GUARDED_BY(mutex_);     // by host
+  absl::flat_hash_map<std::string, uint64_t> backlog_ ABSL_GUARDED_BY(mutex_);  // by host
   /// What each check of a host said before its newest live stream: what its backlog goes on from.
   absl::flat_hash_map<std::string, StatusMemory> before_ ABSL_GUARDED_BY(mutex_);
 };

@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
 #include "common/log.h"
@@ -49,11 +50,19 @@ class IngestService::Reactor final
  public:
   Reactor(IngestService& service, grpc::CallbackServerContext* context)
       : service_(service), context_(context), link_(std::make_shared<Link>(*this)) {
-    identity_ = service.gate_.Identify(PeerOf(*context));
-    if (!identity_.ok()) {
-      End(identity_.status());
+    const Peer peer = PeerOf(*context);
+    identity_ = service.gate_.Identify(peer);
+    absl::Status entered = identity_.status();
+    // On loopback without certificates all come from one place.
+    if (entered.ok() && identity_->verified) {
+      entered = service.Enter(identity_->name);
+      entered_ = entered.ok();
+    }
+    if (!entered.ok()) {
+      End(entered);
       return;
     }
+    meter_ = service.unread_.MeterOf(peer.address, peer.port);
     timer_set_ = true;
     users_ = 2;
     hello_timer_.Set(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(kHelloTimeout),
@@ -63,6 +72,7 @@ class IngestService::Reactor final
 
   void OnReadDone(bool ok) override {
     if (!ok) return End(absl::OkStatus());
+    meter_->Took(received_.ByteSizeLong());
     absl::Status status;
     if (stream_ == nullptr) {
       status = OnHello();
@@ -104,15 +114,16 @@ class IngestService::Reactor final
     if (!ok) waiting_.clear();
     if (!ok && !ending_) {
       ending_ = true;
-      end_ = absl::CancelledError("the agent is gone");
+      end_ = Gone();
     }
     Continue();
   }
 
-  void OnCancel() override { End(absl::CancelledError("the agent is gone")); }
+  void OnCancel() override { End(Gone()); }
 
   void OnDone() override {
     link_->Detach();
+    CountEnd();
     // The timer's callback uses this object: it runs once in any case, and the last of both
     // deletes.
     if (timer_set_) hello_timer_.Cancel();
@@ -121,6 +132,7 @@ class IngestService::Reactor final
       MutexLock lock(stream_mutex_);
       stream_.reset();  // leaves the hub before anything of this object goes
     }
+    if (entered_) service_.Leave(identity_->name);
     Release();
   }
 
@@ -153,6 +165,8 @@ class IngestService::Reactor final
   }
 
  private:
+  static absl::Status Gone() { return absl::CancelledError("the agent is gone"); }
+
   absl::Status OnHello() {
     if (!received_.has_hello()) {
       service_.hub_.CountRejected("hello");
@@ -203,8 +217,6 @@ class IngestService::Reactor final
     if (writing_ || finished_) return;
     if (ending_ && (!end_.ok() || waiting_.empty())) {
       finished_ = true;
-      service_.metrics_.Count(self::kStreamsClosed,
-                              {{"code", absl::StatusCodeToString(end_.code())}});
       LogEnd();
       Finish(ToGrpc(end_));
       return;
@@ -214,6 +226,15 @@ class IngestService::Reactor final
     waiting_.pop_front();
     writing_ = true;
     StartWrite(&sent_);
+  }
+
+  /// Not before all is over: of a call that gRPC ended, for too large a message, the last read
+  /// looks like a good end.
+  void CountEnd() {
+    MutexLock lock(mutex_);
+    if (end_.ok() && context_->IsCancelled()) end_ = Gone();
+    service_.metrics_.Count(self::kStreamsClosed,
+                            {{"code", absl::StatusCodeToString(end_.code())}});
   }
 
   void LogEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -230,6 +251,8 @@ class IngestService::Reactor final
   IngestService& service_;
   grpc::CallbackServerContext* const context_;
   absl::StatusOr<Identity> identity_;
+  bool entered_ = false;
+  std::shared_ptr<ReadMeter> meter_;
   const std::shared_ptr<Link> link_;
   Mutex stream_mutex_;  // against taking later; taken before all others
   std::unique_ptr<IngestStream> stream_;
@@ -249,13 +272,41 @@ class IngestService::Reactor final
   absl::Status end_ ABSL_GUARDED_BY(mutex_);
 };
 
-IngestService::IngestService(IngestHub& hub, SelfMetrics& metrics, Gate& gate)
+IngestService::IngestService(IngestHub& hub, SelfMetrics& metrics, Gate& gate,
+                             const UnreadWatch& unread, Clock& clock)
     : hub_(hub),
       metrics_(metrics),
       gate_(gate),
+      unread_(unread),
+      opens_(kOpensPerSecond, kOpensBurst, clock),
       taker_([this](const std::stop_token& stop) { TakeLoop(stop); }) {}
 
 IngestService::~IngestService() = default;
+
+absl::Status IngestService::Enter(const std::string& host) {
+  absl::Status status;
+  if (!opens_.Allow(host)) {
+    status = absl::ResourceExhaustedError(
+        absl::StrCat("this host opens more than ", kOpensPerSecond, " streams a second"));
+  } else {
+    MutexLock lock(mutex_);
+    size_t& open = open_[host];
+    if (open < kStreamsMax) {
+      ++open;
+    } else {
+      status = absl::ResourceExhaustedError(
+          absl::StrCat("this host has ", kStreamsMax, " streams open, which is the limit"));
+    }
+  }
+  if (!status.ok()) hub_.CountRejected("streams");
+  return status;
+}
+
+void IngestService::Leave(const std::string& host) {
+  MutexLock lock(mutex_);
+  const auto found = open_.find(host);
+  if (--found->second == 0) open_.erase(found);
+}
 
 void IngestService::TakeLater(Reactor* reactor) {
   MutexLock lock(mutex_);

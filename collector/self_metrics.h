@@ -36,7 +36,8 @@ inline constexpr MetricDesc kConnectionsTaken = {"fleet_collector_connections_to
                                                  "gRPC connections that were let in."};
 inline constexpr MetricDesc kConnectionsShut = {
     "fleet_collector_connections_shut_total", MetricType::kCounter,
-    "gRPC connections closed at once, by the limit that was reached."};
+    "gRPC connections closed by us, by the limit that was reached: at once, or (unread) because "
+    "more was sent than any message has."};
 inline constexpr MetricDesc kEventsDropped = {
     "fleet_collector_events_dropped_total", MetricType::kCounter,
     "Events that were not kept because the disk did not follow."};

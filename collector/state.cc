@@ -29,7 +29,11 @@ struct CheckEntry {
   std::string name;
   std::shared_ptr<const ReportStatus> status;
   std::shared_ptr<const PublishedLayout> published;
-  std::shared_ptr<const Layout> source;
+  // As it was reported: what does not fit into the limits is known again and not kept.
+  std::weak_ptr<const ReportStatus> reported;
+  std::weak_ptr<const Layout> source;
+  ItemsSize items;  // of status
+  size_t refused_items = 0;
   std::shared_ptr<const double[]> block;
   SteadyTime received;
   absl::Duration interval;
@@ -37,6 +41,16 @@ struct CheckEntry {
   absl::Time last_success = absl::InfinitePast();
   SteadyTime last_success_steady;
 };
+
+namespace {
+
+/// The values, if any of them is served.
+std::shared_ptr<const double[]> BlockFor(const CheckEntry& entry,
+                                         const std::shared_ptr<const double[]>& block) {
+  return entry.published != nullptr && !entry.published->order.empty() ? block : nullptr;
+}
+
+}  // namespace
 
 struct FleetState::Host {
   explicit Host(std::shared_ptr<const HostFacts> host_facts) : facts(std::move(host_facts)) {}
@@ -65,6 +79,8 @@ struct FleetState::Host {
   std::shared_ptr<const PublishedLayout> Fit(std::shared_ptr<const PublishedLayout> published,
                                              const CheckEntry& entry, const StateLimits& limits)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void SetStatus(CheckEntry& entry, const std::shared_ptr<const ReportStatus>& status,
+                 const ItemLimits& limits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
 };
 
 struct FleetState::Shard {
@@ -98,7 +114,22 @@ std::shared_ptr<const PublishedLayout> FleetState::Host::Fit(
   for (const CheckEntry& other : checks) {
     if (&other != &entry && other.published != nullptr) others.push_back(other.published.get());
   }
-  return FitToHost(std::move(published), others, {limits.series_per_host, limits.label_bytes});
+  return FitToHost(std::move(published), others,
+                   {limits.series_per_host, limits.label_bytes, limits.definition_bytes});
+}
+
+void FleetState::Host::SetStatus(CheckEntry& entry,
+                                 const std::shared_ptr<const ReportStatus>& status,
+                                 const ItemLimits& limits) {
+  if (entry.status != nullptr && SameObject(entry.reported, status)) return;
+  ItemsSize others;
+  for (const CheckEntry& other : checks) {
+    if (&other != &entry) others += other.items;
+  }
+  entry.reported = status;
+  entry.status = FitItems(status, others, limits);
+  entry.items = SizeOfItems(*entry.status);
+  entry.refused_items = status->items.size() - entry.items.items;
 }
 
 FleetState::FleetState(Clock& clock, StateOptions options)
@@ -198,6 +229,7 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
   const absl::Time wall = clock_.Now();
   bool changed = false;
   std::shared_ptr<const ReportStatus> before;
+  std::shared_ptr<const ReportStatus> after;
   {
     MutexLock lock(host->mutex);
     const bool was_up = now - host->last_seen <= FreshFor(host->interval);
@@ -215,11 +247,11 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
     }
     Publish(*host, *entry, report.layout);
     before = entry->status;
+    host->SetStatus(*entry, report.status, options_.limits.items);
+    after = entry->status;
     changed =
-        !was_up || entry->status == nullptr ||
-        (entry->status != report.status && !segment::SameStatus(*entry->status, *report.status));
-    entry->status = report.status;
-    entry->block = report.block;
+        !was_up || before == nullptr || (before != after && !segment::SameStatus(*before, *after));
+    entry->block = BlockFor(*entry, report.block);
     entry->received = now;
     entry->interval = report.interval;
     entry->duration = report.duration;
@@ -229,15 +261,13 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
     }
   }
   if (changed) Changed();
-  if (observer_ && before != report.status) {
-    observer_(host_name, report.check, before.get(), *report.status);
-  }
+  if (observer_ && before != after) observer_(host_name, report.check, before.get(), *after);
   return absl::OkStatus();
 }
 
 void FleetState::Publish(Host& host, CheckEntry& entry,
                          const std::shared_ptr<const Layout>& layout) {
-  if (entry.source == layout) return;
+  if (SameObject(entry.source, layout)) return;
   entry.source = layout;
   entry.published =
       layout->size() == 0 ? nullptr : host.Fit(families_.Publish(layout), entry, options_.limits);
@@ -263,9 +293,9 @@ bool FleetState::Restore(absl::string_view host_name, const std::vector<Restored
       interval = std::min(interval, check.interval);
       CheckEntry* entry = host->FindOrAdd(check.name, options_.limits.checks_per_host);
       if (entry == nullptr) break;
-      entry->status = check.status;
+      host->SetStatus(*entry, check.status, options_.limits.items);
       Publish(*host, *entry, check.layout);
-      entry->block = check.block;
+      entry->block = BlockFor(*entry, check.block);
       entry->received = steady(check.seen);
       entry->interval = check.interval;
       entry->duration = check.duration;
@@ -309,6 +339,7 @@ std::vector<HostPulse> FleetState::Pulses() const {
     pulse.last_seen = host->last_seen_wall;
     pulse.limited = host->refused_reports > 0;
     for (const CheckEntry& entry : host->checks) {
+      pulse.limited |= entry.refused_items > 0;
       if (entry.published == nullptr) continue;
       pulse.limited |= entry.published->refused[static_cast<size_t>(Refusal::kLimit)] > 0;
     }
@@ -349,6 +380,7 @@ HostView FleetState::View(Host& host, SteadyTime now) const {
     check.interval = entry.interval;
     check.duration = entry.duration;
     check.stale = !view.up || check.age > FreshFor(entry.interval);
+    if (!check.stale) view.refused_items += entry.refused_items;
     check.last_success = entry.last_success;
     if (entry.last_success != absl::InfinitePast()) {
       check.last_success_age = now - entry.last_success_steady;

@@ -15,6 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "collector/family.h"
+#include "collector/status_size.h"
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "common/segment/segment.h"
@@ -26,8 +27,10 @@ struct StateLimits {
   size_t hosts = 20'000;
   size_t series_per_host = 20'000;
   size_t checks_per_host = 256;
-  size_t label_bytes = 8'192;       // of one series, all labels together
-  double reports_per_second = 100;  // per host; a burst of ten seconds' worth is let through
+  size_t label_bytes = 8'192;          // of one series, all labels together
+  double reports_per_second = 100;     // per host; a burst of ten seconds' worth is let through
+  size_t definition_bytes = 16 << 20;  // per host: names, helps and labels of its series
+  ItemLimits items = {};               // per host
 };
 
 /// What the configuration says a host or its checks depend on.
@@ -94,6 +97,7 @@ struct HostView {
   uint64_t series = 0;
   uint64_t refused_series[kRefusals] = {};  // of the newest reports
   uint64_t refused_reports = 0;             // since the collector started
+  uint64_t refused_items = 0;               // of the newest reports
   std::vector<CheckView> checks;            // sorted by name
 };
 

@@ -135,10 +135,11 @@ void FillNotes(const HostView& host, const StateLimits& limits, v1::HostStatus& 
                                         "another check serves the same", ""};
   for (size_t i = 0; i < kRefusals; ++i) {
     if (host.refused_series[i] == 0) continue;
-    const std::string why = i == static_cast<size_t>(Refusal::kLimit)
-                                ? absl::StrCat("limit of ", limits.series_per_host, " per host, ",
-                                               limits.label_bytes, " bytes of labels each")
-                                : std::string(kWhy[i]);
+    const std::string why =
+        i == static_cast<size_t>(Refusal::kLimit)
+            ? absl::StrCat("limit of ", limits.series_per_host, " per host, ", limits.label_bytes,
+                           " bytes of labels each, ", limits.definition_bytes >> 20, " MiB in all")
+            : std::string(kWhy[i]);
     out.add_notes(absl::StrCat(host.refused_series[i], " series not served: ", why));
   }
   if (host.spool.dropped_reports > 0) {
@@ -148,6 +149,11 @@ void FillNotes(const HostView& host, const StateLimits& limits, v1::HostStatus& 
   if (host.spool.damaged_bytes > 0) {
     out.add_notes(absl::StrCat(HumanBytes(static_cast<double>(host.spool.damaged_bytes)),
                                " of its spool were damaged and are lost"));
+  }
+  if (host.refused_items > 0) {
+    out.add_notes(absl::StrCat(host.refused_items, " items of checks not shown: limit of ",
+                               limits.items.items, " per host, with ",
+                               HumanBytes(static_cast<double>(limits.items.bytes)), " of text"));
   }
   if (host.refused_reports > 0) {
     out.add_notes(absl::StrCat(host.refused_reports, " reports refused: limits of ",

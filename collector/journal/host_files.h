@@ -32,6 +32,8 @@ class HostFiles {
   /// A segment whose file nothing was appended to for so long is synced, finished or not.
   static constexpr absl::Duration kIdleMax = absl::Minutes(10);
   static constexpr uint8_t kSyncFailuresMax = 20;
+  /// An honest host makes one an hour and one for each time its link comes back.
+  static constexpr size_t kFilesPerHostMax = 20'000;
 
   struct File {
     SegmentName name;
@@ -75,8 +77,9 @@ class HostFiles {
   /// The lowest log that holds something that is not on the disk here; UINT64_MAX: none.
   uint64_t LowestLogNeeded() const;
 
-  /// Removes files whose newest report is older than `before`, then, while all have more than
-  /// `bytes_max` bytes, the oldest of the host that has most; its newest file always stays.
+  /// Removes files whose newest report is older than `before`, and the oldest of a host with more
+  /// than kFilesPerHostMax; then, while all have more than `bytes_max` bytes, the oldest of the
+  /// host that has most; its newest file always stays.
   void Retain(absl::Time before, uint64_t bytes_max);
 
   // ---- any thread ------------------------------------------------------------------------------
@@ -125,6 +128,7 @@ class HostFiles {
   absl::Status SyncNames(const std::string& host);
   absl::Status Rewrite(const std::string& host, Entry& entry);
   bool Delete(const std::string& host, const SegmentId& id, uint64_t Counters::*counter);
+  void RetainFiles();
   void RetainBytes(uint64_t bytes_max);
   Entry* FindEntry(absl::string_view host, const SegmentId& id);
 

@@ -146,7 +146,24 @@ void HostFiles::Retain(absl::Time before, uint64_t bytes_max) {
     }
   }
   for (const auto& [host, id] : old) Delete(host, id, &Counters::reports_dropped_age);
+  RetainFiles();
   if (bytes() > bytes_max) RetainBytes(bytes_max - bytes_max / 100);
+}
+
+void HostFiles::RetainFiles() {
+  std::vector<std::string> many;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [name, host] : hosts_) {
+      if (host.files.size() > kFilesPerHostMax) many.push_back(name);
+    }
+  }
+  for (const std::string& host : many) {
+    const std::vector<File> files = Of(host);
+    for (size_t i = 0; i + kFilesPerHostMax < files.size(); ++i) {
+      if (!Delete(host, files[i].name.id, &Counters::reports_dropped_bytes)) break;
+    }
+  }
 }
 
 void HostFiles::RetainBytes(uint64_t bytes_max) {

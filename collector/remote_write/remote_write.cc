@@ -54,8 +54,11 @@ RemoteWrite::RemoteWrite(const std::vector<ReceiverOptions>& receivers, const Pa
           parts.state.families(),
           parts.state.layouts(),
           tables_,
-          {parts.state.options().limits.series_per_host, parts.state.options().limits.label_bytes},
-          parts.state.options().job} {
+          {parts.state.options().limits.series_per_host, parts.state.options().limits.label_bytes,
+           parts.state.options().limits.definition_bytes},
+          parts.state.options().job,
+          parts.state.options().limits.items,
+          parts.state.options().limits.checks_per_host} {
   for (const ReceiverOptions& options : receivers) {
     senders_.push_back(std::make_unique<Sender>(options, context_, parts));
   }

@@ -20,7 +20,8 @@ void HostTimeline::Check::End(absl::Time time, Batch* batch) {
   samples.End(time_ms, batch);
   builtin.End(time_ms, batch);
   published = nullptr;
-  source = nullptr;
+  source.reset();
+  items = ItemsSize();
 }
 
 void HostTimeline::Reset() {
@@ -29,12 +30,20 @@ void HostTimeline::Reset() {
   newest_end_ = absl::InfinitePast();
 }
 
-HostTimeline::Check& HostTimeline::Find(absl::string_view name) {
+HostTimeline::Check* HostTimeline::Find(absl::string_view name) {
   for (const std::unique_ptr<Check>& check : checks_) {
-    if (check->name == name) return *check;
+    if (check->name == name) return check.get();
   }
-  checks_.push_back(std::make_unique<Check>(name, checks_.size()));
-  return *checks_.back();
+  if (checks_.size() < context_.checks_max) {
+    return checks_.emplace_back(std::make_unique<Check>(name, checks_.size())).get();
+  }
+  // One that is over makes room.
+  for (size_t id = 0; id < checks_.size(); ++id) {
+    if (checks_[id]->open()) continue;
+    checks_[id] = std::make_unique<Check>(name, id);
+    return checks_[id].get();
+  }
+  return nullptr;
 }
 
 void HostTimeline::Publish(Check& check, const DecodedReport& report) {
@@ -53,13 +62,15 @@ void HostTimeline::Publish(Check& check, const DecodedReport& report) {
 void HostTimeline::Take(const DecodedReport& report, absl::Time start, TakenUntil taken_until,
                         Batch* batch) {
   if (start > next_expiry_) EndBefore(start, batch);
-  Check& check = Find(report.check);
+  Check* const found = Find(report.check);
+  if (found == nullptr) return;
+  Check& check = *found;
   check.start = start;
   check.end = start + report.duration;
   check.interval = report.interval;
   newest_end_ = std::max(newest_end_, check.end);
   if (report.success()) check.last_success = check.end;
-  if (check.source != report.layout) Publish(check, report);
+  if (!SameObject(check.source, report.layout)) Publish(check, report);
 
   const int64_t time_ms = absl::ToUnixMillis(start);
   if (check.published == nullptr) {
@@ -74,7 +85,12 @@ void HostTimeline::Take(const DecodedReport& report, absl::Time start, TakenUnti
   view.up = true;
   CheckView& of_check = view.checks.emplace_back();
   of_check.name = check.name;
-  of_check.status = report.status;
+  ItemsSize others;
+  for (const std::unique_ptr<Check>& other : checks_) {
+    if (other.get() != &check) others += other->items;
+  }
+  of_check.status = FitItems(report.status, others, context_.items);
+  check.items = SizeOfItems(*of_check.status);
   of_check.duration = report.duration;
   of_check.last_success = check.last_success;
   BuiltinSeries series = MakeBuiltinSeries(view, BuiltinSource::kReport, context_.tables);

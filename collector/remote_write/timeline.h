@@ -21,6 +21,8 @@ struct SeriesContext {
   SeriesTables& tables;
   SeriesLimits limits;
   std::string job;
+  ItemLimits items = {};
+  size_t checks_max = 256;  // of one host
 };
 
 /// One host's reports in order, made into samples: the series that /metrics would have, at the
@@ -37,7 +39,8 @@ class HostTimeline {
 
   /// Adds a report, whose start by the collector's clock is `start`. A check that had fallen silent
   /// before then (max(3 × its interval, 45 s), DESIGN 3.5) ends there first. Without a batch all of
-  /// it is only remembered.
+  /// it is only remembered. Of more checks than a host may have nothing is taken, as the state of
+  /// the collector takes nothing of them.
   void Take(const DecodedReport& report, absl::Time start, TakenUntil taken_until, Batch* batch);
 
   /// Ends, at the moment `now`, checks that have fallen silent, when nothing more is known of the
@@ -54,7 +57,7 @@ class HostTimeline {
     Check(absl::string_view check_name, uint64_t id)
         : name(check_name), samples(2 * id), builtin(2 * id + 1) {}
     std::string name;
-    std::shared_ptr<const Layout> source;
+    std::weak_ptr<const Layout> source;
     std::shared_ptr<const PublishedLayout> published;
     SeriesTrack samples;
     SeriesTrack builtin;
@@ -62,13 +65,15 @@ class HostTimeline {
     absl::Time end;
     absl::Duration interval;
     absl::Time last_success = absl::InfinitePast();
+    ItemsSize items;
 
     bool open() const { return samples.open() || builtin.open(); }
     absl::Time expiry() const;
     void End(absl::Time time, Batch* batch);
   };
 
-  Check& Find(absl::string_view name);
+  /// Null when the host has too many checks.
+  Check* Find(absl::string_view name);
   void Publish(Check& check, const DecodedReport& report);
   void EndBefore(absl::Time time, Batch* batch);
   void FindNextExpiry();

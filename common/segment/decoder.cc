@@ -85,10 +85,29 @@ absl::Status SegmentDecoder::NewTrack(segment::Reader& in) {
   return absl::OkStatus();
 }
 
+absl::Status SegmentDecoder::DecodeStatus(segment::Reader& in, Track& track) {
+  auto status = std::make_shared<ReportStatus>();
+  FLEET_RETURN_IF_ERROR(segment::GetStatus(in, *track.status, limits_, *status));
+  items_ += status->items.size() - track.status->items.size();
+  if (items_ > limits_.items_all) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(items_, " items of all checks, limit ", limits_.items_all));
+  }
+  track.status = std::move(status);
+  return absl::OkStatus();
+}
+
 absl::Status SegmentDecoder::DecodeLayout(segment::Reader& in, Track& track) {
   Layout layout;
   segment::Origins origins;
   FLEET_RETURN_IF_ERROR(segment::GetLayout(in, *track.layout, limits_, layout, origins));
+  series_ += layout.size() - track.layout->size();
+  definition_bytes_ += layout.definition_bytes() - track.layout->definition_bytes();
+  if (series_ > limits_.series_all || definition_bytes_ > limits_.definition_bytes_all) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(series_, " series of all checks in ", definition_bytes_, " bytes, limits ",
+                     limits_.series_all, " and ", limits_.definition_bytes_all));
+  }
   const std::vector<double> values = segment::MoveByOrigin<double>(track.span(), origins, 0.0);
   const std::vector<segment::Unit> units =
       segment::MoveByOrigin<segment::Unit>(track.columns.units, origins, segment::Unit{0});
@@ -125,9 +144,7 @@ absl::Status SegmentDecoder::DecodeRecord(absl::string_view payload, Sink sink) 
     return Malformed(next_index_, "impossible time");
   }
   if ((flags & segment::kFlagStatus) != 0) {
-    auto status = std::make_shared<ReportStatus>();
-    FLEET_RETURN_IF_ERROR(segment::GetStatus(in, *track.status, limits_, *status));
-    track.status = std::move(status);
+    FLEET_RETURN_IF_ERROR(DecodeStatus(in, track));
   }
   const auto positions = static_cast<segment::Positions>(flags & segment::kFlagPositions);
   if ((flags & segment::kFlagLayout) != 0) {

@@ -48,6 +48,7 @@ class SegmentDecoder {
   absl::Status DecodeRecord(absl::string_view payload, Sink sink);
   absl::Status NewTrack(segment::Reader& in);
   absl::Status DecodeLayout(segment::Reader& in, Track& track);
+  absl::Status DecodeStatus(segment::Reader& in, Track& track);
 
   LayoutPool* pool_;
   SegmentLimits limits_;
@@ -57,6 +58,9 @@ class SegmentDecoder {
   absl::Time created_;
   uint64_t next_index_ = 0;
   size_t bytes_ = 0;
+  size_t series_ = 0;  // of all tracks
+  size_t definition_bytes_ = 0;
+  size_t items_ = 0;
   std::vector<std::unique_ptr<Track>> tracks_;
 };
 

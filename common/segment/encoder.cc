@@ -64,6 +64,7 @@ struct SegmentEncoder::Track {
   SampleSet samples;
   segment::ColumnState columns;
   ReportStatus status;
+  size_t definition_bytes = 0;  // at most
   int64_t start_us = 0;
   int64_t duration_us = 0;
   int64_t interval_us = 0;
@@ -103,18 +104,44 @@ absl::Status SegmentEncoder::CheckLimits(const Report& report, bool is_new) cons
   return absl::OkStatus();
 }
 
+/// Whether all checks together fit when `track` (null: a new one) says what `report` says.
+absl::Status SegmentEncoder::CheckTotals(const Report& report, const Track* track,
+                                         size_t definition_bytes) const {
+  const size_t series =
+      series_ + report.samples.size() - (track == nullptr ? 0 : track->samples.size());
+  if (series > kLimits.series_all) {
+    return TooMuch(report.check, "series with all others", series, kLimits.series_all);
+  }
+  const size_t bytes =
+      definition_bytes_ + definition_bytes - (track == nullptr ? 0 : track->definition_bytes);
+  if (bytes > kLimits.definition_bytes_all) {
+    return TooMuch(report.check, "bytes of definitions with all others", bytes,
+                   kLimits.definition_bytes_all);
+  }
+  const size_t items =
+      items_ + report.items.size() - (track == nullptr ? 0 : track->status.items.size());
+  if (items > kLimits.items_all) {
+    return TooMuch(report.check, "items with all others", items, kLimits.items_all);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SegmentEncoder::Append(const Report& report, std::string& out) {
   const auto found = check_ids_.find(report.check);
   const bool is_new = found == check_ids_.end();
   FLEET_RETURN_IF_ERROR(CheckLimits(report, is_new));
   const bool same_series = is_new ? report.samples.size() == 0
                                   : tracks_[found->second]->samples.SameSeries(report.samples);
+  const Track* const before = is_new ? nullptr : tracks_[found->second].get();
+  size_t definition_bytes = before == nullptr ? 0 : before->definition_bytes;
   if (!same_series) {
-    const size_t size = DefinitionBytes(report.samples);
-    if (size > kLimits.definition_bytes / 2) {
-      return TooMuch(report.check, "bytes of definitions", size, kLimits.definition_bytes / 2);
+    definition_bytes = DefinitionBytes(report.samples);
+    if (definition_bytes > kLimits.definition_bytes / 2) {
+      return TooMuch(report.check, "bytes of definitions", definition_bytes,
+                     kLimits.definition_bytes / 2);
     }
   }
+  FLEET_RETURN_IF_ERROR(CheckTotals(report, before, definition_bytes));
   const size_t check = is_new ? tracks_.size() : found->second;
   if (is_new) {
     check_ids_.emplace(report.check, check);
@@ -123,11 +150,16 @@ absl::Status SegmentEncoder::Append(const Report& report, std::string& out) {
     track->start_us = segment::ToMicros(created_);
     tracks_.push_back(std::move(track));
   }
+  Track& track = *tracks_[check];
+  series_ += report.samples.size() - track.samples.size();
+  items_ += report.items.size() - track.status.items.size();
+  definition_bytes_ += definition_bytes - track.definition_bytes;
+  track.definition_bytes = definition_bytes;
   WritePayload(report, check, is_new, same_series);
-  const size_t before = out.size();
+  const size_t start = out.size();
   if (next_index_ == 0) segment::PutHeader(id_, created_, out);
   segment::PutRecord(id_, next_index_, payload_, out);
-  bytes_ += out.size() - before;
+  bytes_ += out.size() - start;
   ++next_index_;
   return absl::OkStatus();
 }

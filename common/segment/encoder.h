@@ -40,12 +40,16 @@ class SegmentEncoder {
   struct Track;
 
   absl::Status CheckLimits(const Report& report, bool is_new) const;
+  absl::Status CheckTotals(const Report& report, const Track* track, size_t definition_bytes) const;
   void WritePayload(const Report& report, size_t check, bool is_new, bool same_series);
 
   SegmentId id_;
   absl::Time created_;
   uint64_t next_index_ = 0;
   size_t bytes_ = 0;
+  size_t series_ = 0;  // of all tracks
+  size_t definition_bytes_ = 0;
+  size_t items_ = 0;
   absl::flat_hash_map<std::string, size_t> check_ids_;
   std::vector<std::unique_ptr<Track>> tracks_;
   std::string payload_;  // kept for its memory

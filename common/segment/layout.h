@@ -32,6 +32,12 @@ class Layout {
     return absl::string_view(text_).substr(series_[i].labels_begin, series_[i].labels_size);
   }
   absl::string_view text() const { return text_; }
+  /// Bytes of names, helps and labels.
+  size_t definition_bytes() const {
+    size_t bytes = text_.size();
+    for (const Family& family : families_) bytes += family.name.size() + family.help.size();
+    return bytes;
+  }
 
   bool operator==(const Layout& other) const = default;
 

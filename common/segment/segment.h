@@ -43,6 +43,10 @@ struct SegmentLimits {
   size_t definition_bytes = 4 << 20;  // families and labels of one check, unpacked
   size_t items = 4'096;               // of one check
   size_t text_bytes = 4'096;          // of one name, reason or parent
+  // Of the newest reports of all checks together: what a decoder holds at one time.
+  size_t series_all = 100'000;
+  size_t definition_bytes_all = 16 << 20;
+  size_t items_all = 16'384;
 };
 
 /// What a report says in words; shared by all reports of a check until it changes.

@@ -2,9 +2,11 @@
 
 #include <cstdio>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/status_macros.h"
 
 #ifndef FLEET_BIN_DIR
@@ -33,13 +35,13 @@ CollectorProcess::CollectorProcess(const TempDir& dir, const std::string& config
     : log_path_(dir / "collector.log") {
   const std::string ports = dir / "ports";
   std::vector<std::string> argv = {Program("fleet-collector"),
-                                   "--insecure",
                                    "--grpc-listen",
                                    "127.0.0.1:0",
                                    "--http-listen",
                                    "127.0.0.1:0",
                                    "--ports-file",
                                    ports};
+  if (!absl::StrContains(config, "tls:")) argv.emplace_back("--insecure");
   if (!config.empty()) {
     WriteFile(dir / "collector.yaml", config);
     argv.insert(argv.end(), {"--config", dir / "collector.yaml"});
@@ -52,6 +54,22 @@ CollectorProcess::CollectorProcess(const TempDir& dir, const std::string& config
   grpc_port_ = PortOf(ReadFile(ports), "grpc");
   if (!up || grpc_port_ == 0) std::fprintf(stderr, "%s\n", log().c_str());
   FLEET_ASSERT(grpc_port_ != 0 && http_port_ != 0);
+}
+
+double CollectorProcess::PeakBytes() const {
+  const std::string status = ReadFile(absl::StrCat("/proc/", process_->pid(), "/status"));
+  for (absl::string_view line : absl::StrSplit(status, '\n')) {
+    double kilobytes = 0;
+    if (absl::ConsumePrefix(&line, "VmHWM:") && absl::ConsumeSuffix(&line, " kB") &&
+        absl::SimpleAtod(line, &kilobytes)) {
+      return kilobytes * 1024;
+    }
+  }
+  return 0;
+}
+
+double CollectorProcess::SelfMetric(absl::string_view series) const {
+  return MetricIn(HttpGet(url("/metrics/self")).body, series);
 }
 
 std::string CollectorProcess::grpc_address() const {
@@ -99,6 +117,17 @@ nlohmann::json FindCheck(const nlohmann::json& status, absl::string_view host,
     }
   }
   return nullptr;
+}
+
+double MetricIn(absl::string_view text, absl::string_view series) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    double value = 0;
+    if (absl::ConsumePrefix(&line, series) && absl::ConsumePrefix(&line, " ") &&
+        absl::SimpleAtod(line, &value)) {
+      return value;
+    }
+  }
+  return 0;
 }
 
 HttpAnswer HttpGet(const std::string& url, const std::vector<std::string>& headers) {

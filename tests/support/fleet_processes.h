@@ -12,7 +12,8 @@
 
 namespace fleet::test {
 
-/// A real fleet-collector on free ports of loopback, plaintext, with its files in a directory.
+/// A real fleet-collector on free ports of loopback, plaintext unless `config` has tls, with its
+/// files in a directory.
 class CollectorProcess {
  public:
   explicit CollectorProcess(const TempDir& dir, const std::string& config = "");
@@ -23,6 +24,10 @@ class CollectorProcess {
   std::string url(absl::string_view path) const;
   std::string log() const { return ReadFile(log_path_); }
   Process& process() { return *process_; }
+  /// The most memory it ever had resident, in bytes.
+  double PeakBytes() const;
+  /// The value of a series of /metrics/self ("name" or "name{…}"); 0 when it is not there.
+  double SelfMetric(absl::string_view series) const;
 
  private:
   std::string log_path_;
@@ -66,5 +71,8 @@ struct HttpAnswer {
   std::string body;
 };
 HttpAnswer HttpGet(const std::string& url, const std::vector<std::string>& headers = {});
+/// The value of the series `series` ("name" or "name{…}", as written) in the text of /metrics; 0
+/// when it is not there.
+double MetricIn(absl::string_view text, absl::string_view series);
 
 }  // namespace fleet::test

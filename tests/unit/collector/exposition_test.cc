@@ -215,7 +215,7 @@ TEST_F(ExpositionTest, StreamsTheSameTextInPiecesOfAnySize) {
     const std::string text = Render(view, format);
     const std::vector<std::string> lines = absl::StrSplit(text, '\n');
     // The last is empty.
-    const size_t samples = 30 * (500 + 500 + 7 + 4 + 4 + 6);
+    const size_t samples = 30 * (500 + 500 + 8 + 4 + 4 + 6);
     const size_t headers = 2 * (7 + BuiltinMetrics().size());
     EXPECT_EQ(lines.size() - 1, samples + headers + (format == ExpositionFormat::kText ? 0 : 1));
     for (const size_t step : {size_t{9973}, size_t{65536}, size_t{1} << 20}) {

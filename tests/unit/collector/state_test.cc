@@ -10,6 +10,7 @@ namespace {
 using ::fleet::test::HasCode;
 using ::fleet::test::IsOk;
 using ::fleet::test::MakeReport;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -161,6 +162,45 @@ TEST_F(StateTest, LimitsAreCountedAndSaidInWords) {
       ElementsAre(HasSubstr("2 series not served: limit of 3 per host"),
                   HasSubstr("2 reports dropped from its spool"), HasSubstr("13 reports refused")));
   EXPECT_THAT(reply.notes(), ElementsAre(HasSubstr("limit of 2 hosts")));
+}
+
+TEST_F(StateTest, ItemsAndDefinitionsOfAHostAreBounded) {
+  StateOptions options;
+  options.limits.items = {.items = 3, .bytes = 1'000};
+  options.limits.definition_bytes = 1'000;
+  Restart(options);
+  const auto with_items = [](absl::string_view check, int items, size_t bytes = 1) {
+    Report report = MakeReport(check, {}, Verdict::kWarn, "why");
+    for (int i = 0; i < items; ++i) {
+      report.items.push_back(
+          {absl::StrCat(i, std::string(bytes, 'n')), Verdict::kWarn, UnknownKind::kNone, "so", ""});
+    }
+    return report;
+  };
+  ASSERT_THAT(feeder_.Send("a", with_items("one", 2)), IsOk());
+  ASSERT_THAT(feeder_.Send("a", with_items("two", 2)), IsOk());
+  ASSERT_THAT(feeder_.Send("a", with_items("three", 1, 2'000)), IsOk());
+  v1::StatusReply reply = Status();
+  EXPECT_EQ(reply.hosts(0).checks(0).items_size(), 2);
+  EXPECT_EQ(reply.hosts(0).checks(1).items_size(), 0);
+  EXPECT_EQ(reply.hosts(0).checks(2).items_size(), 0);
+  EXPECT_EQ(reply.hosts(0).checks(2).reason(), "why");
+  EXPECT_THAT(reply.hosts(0).notes(),
+              Contains(HasSubstr("3 items of checks not shown: limit of 3")));
+  // Less of one makes room for the other, and nothing is said again that did not change.
+  ASSERT_THAT(feeder_.Send("a", with_items("one", 1)), IsOk());
+  ASSERT_THAT(feeder_.Send("a", with_items("two", 1)), IsOk());
+  EXPECT_EQ(Status().hosts(0).checks(2).items_size(), 1);
+  const uint64_t version = state_.version();
+  ASSERT_THAT(feeder_.Send("a", with_items("three", 1, 2'000)), IsOk());
+  EXPECT_EQ(state_.version(), version);
+
+  ASSERT_THAT(feeder_.Send("b", MakeReport("one", {{"x", 1}})), IsOk());
+  ASSERT_THAT(
+      feeder_.Send("b", MakeReport("two", {{"y{l=\"" + std::string(2'000, 'x') + "\"}", 1}})),
+      IsOk());
+  EXPECT_EQ(Status().hosts(1).series(), 1u);
+  EXPECT_THAT(Status().hosts(1).notes(0), HasSubstr("1 series not served"));
 }
 
 TEST_F(StateTest, DropsReservedConflictingAndRepeatedSeries) {

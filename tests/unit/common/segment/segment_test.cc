@@ -221,7 +221,8 @@ TEST(SegmentTest, ADecoderHasLimitsOfItsOwn) {
        {SegmentLimits{.segment_bytes = 1000}, SegmentLimits{.record_bytes = 50},
         SegmentLimits{.checks = 1}, SegmentLimits{.series = 1}, SegmentLimits{.families = 1},
         SegmentLimits{.definition_bytes = 50}, SegmentLimits{.items = 1},
-        SegmentLimits{.text_bytes = 5}}) {
+        SegmentLimits{.text_bytes = 5}, SegmentLimits{.series_all = 1},
+        SegmentLimits{.definition_bytes_all = 50}, SegmentLimits{.items_all = 1}}) {
     SegmentDecoder decoder(nullptr, limits);
     EXPECT_THAT(decoder.Feed(bytes, sink), HasCode(absl::StatusCode::kResourceExhausted));
   }
