@@ -2,32 +2,15 @@
 
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "collector/web/render.h"
 #include "collector/web/status_model.h"
 #include "collector/web/status_page.h"
-#include "collector/web/updates.h"
 #include "common/log.h"
-#include "common/x509_issue.h"
 
 namespace fleet::collector {
-namespace {
-
-constexpr size_t kEtagBytes = 12;
-
-std::shared_ptr<const WebFile> MakeFile(std::string content_type, std::string body,
-                                        bool has_validity) {
-  auto file = std::make_shared<WebFile>();
-  file->content_type = std::move(content_type);
-  file->etag = absl::StrCat("\"", absl::BytesToHexString(Sha256(body).substr(0, kEtagBytes)), "\"");
-  file->body = std::move(body);
-  file->has_validity = has_validity;
-  return file;
-}
-
-}  // namespace
-
 Web::Web(const Parts& parts) : parts_(parts) {
   Render();
   thread_ = std::jthread([this](const std::stop_token& stop) { Loop(stop); });
@@ -51,6 +34,12 @@ bool Web::Run(std::function<bool()> job, std::function<void()> done) {
 
 std::shared_ptr<const WebFiles> Web::files() const {
   MutexLock lock(mutex_);
+  return files_;
+}
+
+std::shared_ptr<const WebFiles> Web::WaitForNext(uint64_t seen, const std::stop_token& stop) {
+  MutexLock lock(mutex_);
+  rendered_.wait(mutex_, stop, [&] { return files_->number > seen; });
   return files_;
 }
 
@@ -79,25 +68,21 @@ void Web::Loop(const std::stop_token& stop) {
 
 void Web::Render() {
   rendered_at_ = parts_.clock.SteadyNow();
-  auto files = std::make_shared<WebFiles>();
-  files->generated_at = parts_.clock.Now();
+  const absl::Time now = parts_.clock.Now();
   const auto announcements = parts_.announcements.List(AnnouncementStore::kAnnouncementsMax);
+  StatusModel model = CollectStatus(
+      parts_.page, parts_.probes, announcements.ok() ? *announcements : std::vector<Announcement>(),
+      now, kValidFor);
   if (!announcements.ok()) {
     log::Warning("the announcements cannot be read",
                  {{"error", std::string(announcements.status().message())}});
-    MutexLock lock(mutex_);
-    if (files_ == nullptr) files_ = files;
-    return;
+    model.problem = "the announcements could not be read";
   }
-  const StatusModel model =
-      CollectStatus(parts_.page, parts_.probes, *announcements, files->generated_at, kValidFor);
-  files->by_name["index.html"] =
-      MakeFile("text/html; charset=utf-8", RenderStatusPage(model), true);
-  files->by_name["updates.html"] =
-      MakeFile("text/html; charset=utf-8",
-               RenderUpdates(*announcements, files->generated_at, parts_.page.zone), false);
+  auto files = std::make_shared<WebFiles>(RenderFiles(model));
   MutexLock lock(mutex_);
+  files->number = files_ == nullptr ? 1 : files_->number + 1;
   files_ = std::move(files);
+  rendered_.notify_all();
 }
 
 HttpResponse Web::Serve(const HttpRequest& request, const std::string& name) const {
@@ -137,9 +122,29 @@ std::vector<Routes::Route> Web::Paths() {
     response.headers.emplace_back("Referrer-Policy", "no-referrer");
     return response;
   };
+  // A family of files whose names are those of their paths.
+  const auto same = [this](const HttpRequest& request) {
+    return Serve(request, absl::StrJoin(request.path, "/"));
+  };
+  const auto badge = [this](const HttpRequest& request) {
+    HttpResponse response = Serve(request, absl::StrJoin(request.path, "/"));
+    response.headers.emplace_back("Content-Security-Policy", "default-src 'none'");
+    return response;
+  };
   return {
       {"/status", "the page for everybody: what is published", page},
       {"/updates.html", "what the users are told, as a piece of HTML", file("updates.html")},
+      {"/status.atom", "downtimes and announcements, as a feed", file("status.atom")},
+      {"/status.json", "", file("status.json")},
+      {"/summary.json", "", file("summary.json")},
+      {"/api/v2/status.json", "the whole in one word, as Statuspage has it", file("status.json")},
+      {"/api/v2/summary.json", "that, components and incidents", file("summary.json")},
+      {"/api/v2/*", "", same},
+      {"/api/v2/incidents/*", "", same},
+      {"/api/v2/scheduled-maintenances/*", "", same},
+      {"/badge.svg", "the whole as a picture", badge},
+      {"/badge/*", "a component: /badge/TOKEN.svg", badge},
+      {"/badge/*/uptime.svg", "its uptime of 90 days", badge},
   };
 }
 

@@ -57,6 +57,8 @@ class Web {
 
   /// The newest rendering; never null.
   std::shared_ptr<const WebFiles> files() const;
+  /// The newest, as soon as there is one with a greater number than `seen`, or after a stop.
+  std::shared_ptr<const WebFiles> WaitForNext(uint64_t seen, const std::stop_token& stop);
 
  private:
   struct Job {
@@ -72,6 +74,7 @@ class Web {
 
   mutable Mutex mutex_;
   std::condition_variable_any wake_;
+  std::condition_variable_any rendered_;
   bool changed_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
   std::shared_ptr<const WebFiles> files_ ABSL_GUARDED_BY(mutex_);

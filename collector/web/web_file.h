@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,10 +16,12 @@ struct WebFile {
   std::string etag;  // in quotes
   /// Says until when it holds: the same text an hour later would be another claim.
   bool has_validity = false;
+  bool published = false;  // goes to `publish` targets too
 };
 
 /// All of it at one moment, by the name that a bucket gives it: "index.html", "badge/1kae.svg".
 struct WebFiles {
+  uint64_t number = 0;  // of the rendering; grows
   absl::Time generated_at = absl::InfinitePast();
   std::map<std::string, std::shared_ptr<const WebFile>> by_name;
 };

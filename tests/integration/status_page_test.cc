@@ -8,6 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "collector/http/http_server.h"
+#include "collector/web/badge.h"
+#include "collector/web/render.h"
 #include "common/mutex.h"
 #include "tests/support/browser.h"
 #include "tests/support/matchers.h"
@@ -77,15 +79,20 @@ class StatusPageBrowserTest : public ::testing::Test {
                                                                             : 200;
     if (response.status == 200) response.body = html_;
     response.content_type = "text/html; charset=utf-8";
-    response.headers = {{"Content-Security-Policy", std::string(StatusPagePolicy())}};
+    if (absl::StartsWith(response.body, "<!doctype")) {
+      response.headers = {{"Content-Security-Policy", std::string(StatusPagePolicy())}};
+    }
     return response;
   }
   void Serve(const StatusModel& model) {
+    // As fast as a test wants it.
+    Serve(absl::StrReplaceAll(RenderStatusPage(model),
+                              {{"<html lang=\"en\"", "<html lang=\"en\" data-refresh=\"200\""}}));
+  }
+  void Serve(const std::string& html) {
     MutexLock lock(mutex_);
     broken_ = false;
-    // As fast as a test wants it.
-    html_ = absl::StrReplaceAll(RenderStatusPage(model),
-                                {{"<html lang=\"en\"", "<html lang=\"en\" data-refresh=\"200\""}});
+    html_ = html;
   }
   void Break() {
     MutexLock lock(mutex_);
@@ -241,6 +248,34 @@ TEST_F(StatusPageBrowserTest, WhatOthersWroteDoesNothing) {
       browser.Run("return document.querySelectorAll('#page script, #page img, "
                   "#page svg:not(.bars):not(.response svg), a[href^=\"javascript\"]').length"),
       0);
+}
+
+TEST_F(StatusPageBrowserTest, FeedAndPicturesAreWhatTheySayTheyAre) {
+  Browser browser({.width = 500, .height = 120});
+  StatusModel model = ModelOf("down", absl::Now());
+  model.components[0].name = "a < b & \"c\" \xE2\x80\x94 d";
+  test::TempDir dir;
+  // A parser of XML judges them: an error of it would be the document.
+  for (const auto& [name, file] : RenderFiles(model).by_name) {
+    if (!absl::EndsWith(name, ".svg") && !absl::EndsWith(name, ".atom")) continue;
+    SCOPED_TRACE(name);
+    Serve(file->body);
+    browser.Open(base_ + "/status");
+    const std::string root = browser
+                                 .Run(absl::StrCat("return fetch('/status').then(r => r.text())"
+                                                   ".then(t => new DOMParser().parseFromString(t, "
+                                                   "'text/xml').querySelector('parsererror') ? "
+                                                   "'broken' : 'fine')"))
+                                 .get<std::string>();
+    EXPECT_EQ(root, "fine") << file->body;
+  }
+  Serve(absl::StrCat("<body>", OverallBadge(model), "<br>",
+                     ComponentBadge(model.components[1], model), "<br>",
+                     UptimeBadge(model.components[1])));
+  browser.Open(base_ + "/status");
+  if (const char* directory = std::getenv("FLEET_SCREENSHOTS"); directory != nullptr) {
+    browser.Screenshot(absl::StrCat(directory, "/badges.png"));
+  }
 }
 
 }  // namespace
