@@ -49,8 +49,15 @@ function(fleet_test name)
   target_link_libraries(${name} PRIVATE fleet_warnings ${arg_DEPS} fleet::test_support GTest::gmock GTest::gtest_main)
   target_precompile_headers(${name} REUSE_FROM fleet_test_pch)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  target_compile_definitions(${name} PRIVATE
-    FLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLEET_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+  # Only where they are used, so that checkouts share what ccache keeps of all others. Who begins to
+  # use them configures anew.
+  foreach(source ${arg_SRCS})
+    file(STRINGS ${source} uses REGEX "FLEET_(SOURCE|BIN)_DIR" LIMIT_COUNT 1)
+    if(uses)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS
+        FLEET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" FLEET_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+    endif()
+  endforeach()
   if(arg_PROGRAMS)
     add_dependencies(${name} ${arg_PROGRAMS})
   endif()
