@@ -15,6 +15,8 @@
 #include "collector/ingest.h"
 #include "collector/ingest_service.h"
 #include "collector/keep.h"
+#include "collector/key_store.h"
+#include "collector/keys_service.h"
 #include "collector/self_metrics.h"
 #include "collector/server_tls.h"
 #include "collector/trust.h"
@@ -54,7 +56,8 @@ class RunningCollector final : public Collector {
         clock_(clock),
         state_(clock, ToStateOptions(options_)),
         hub_(state_, metrics_, clock),
-        routes_(state_, metrics_, AccessKeys(options_.keys)) {}
+        key_book_(clock),
+        routes_(state_, metrics_, AccessKeys(options_.keys, &key_book_)) {}
 
   ~RunningCollector() override {
     Stop(absl::ZeroDuration());
@@ -86,6 +89,7 @@ class RunningCollector final : public Collector {
 
  private:
   absl::Status OpenTrust();
+  absl::Status OpenKeys();
   absl::Status OpenKeep();
   absl::Status OpenWeb();
   absl::Status ListenGrpc();
@@ -102,6 +106,8 @@ class RunningCollector final : public Collector {
   std::unique_ptr<Keep> keep_;  // null: nothing is kept
   std::unique_ptr<AnnouncementStore> announcements_;
   IngestHub hub_;
+  KeyBook key_book_;
+  std::unique_ptr<KeyStore> keys_;
   Routes routes_;
   std::unique_ptr<Web> web_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
@@ -112,6 +118,7 @@ class RunningCollector final : public Collector {
   std::unique_ptr<IngestService> ingest_;
   std::unique_ptr<FleetService> fleet_;
   std::unique_ptr<TrustService> trust_service_;
+  std::unique_ptr<KeysService> keys_service_;
   std::unique_ptr<HistoryService> history_;
   std::unique_ptr<AnnounceService> announce_;
   std::unique_ptr<HttpServer> http_;
@@ -187,6 +194,21 @@ absl::Status RunningCollector::OpenTrust() {
   return absl::OkStatus();
 }
 
+/// Who may ask over HTTP; misuse of a key is counted and noted like that of a certificate.
+absl::Status RunningCollector::OpenKeys() {
+  FLEET_ASSIGN_OR_RETURN(keys_, KeyStore::Open(DataPath("keys.db"), key_book_, clock_));
+  key_book_.OnRefused(
+      [this](absl::string_view reason, absl::string_view name, absl::string_view peer) {
+        RefusedPeer refusal;
+        refusal.reason = std::string(reason);
+        refusal.address = std::string(peer);
+        refusal.text = name.empty() ? "a request over HTTP"
+                                    : absl::StrCat("a request over HTTP with the key ", name);
+        refusals_->Note(refusal);
+      });
+  return absl::OkStatus();
+}
+
 /// Everything of the hosts that outlives a restart; without a data_dir there is nothing of it.
 absl::Status RunningCollector::OpenKeep() {
   if (options_.data_dir.empty()) return absl::OkStatus();
@@ -214,6 +236,8 @@ absl::Status RunningCollector::ListenGrpc() {
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
                                           [this] { return acceptor_->Notes(); });
   trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
+  keys_service_ =
+      std::make_unique<KeysService>(KeysService::Parts{*keys_, *trust_, *events_, *gate_, clock_});
   history_ = std::make_unique<HistoryService>(
       HistoryService::Parts{state_, keep_ == nullptr ? nullptr : &keep_->journal(), events_.get()},
       clock_, *gate_);
@@ -230,7 +254,7 @@ absl::Status RunningCollector::ListenGrpc() {
   FLEET_ASSIGN_OR_RETURN(
       grpc_, GrpcServer::Start(options_, *acceptor_, tls_.get(), *gate_,
                                {ingest_.get(), fleet_.get(), trust_service_.get(), history_.get(),
-                                announce_.get()}));
+                                announce_.get(), keys_service_.get()}));
   return absl::OkStatus();
 }
 
@@ -239,6 +263,7 @@ absl::Status RunningCollector::Listen() {
   metrics_.AddSource(SetProcessMetrics);
   metrics_.AddSource([this](SelfMetrics&) { hub_.SetMetrics(); });
   FLEET_RETURN_IF_ERROR(OpenTrust());
+  FLEET_RETURN_IF_ERROR(OpenKeys());
   FLEET_RETURN_IF_ERROR(OpenKeep());
   FLEET_RETURN_IF_ERROR(OpenWeb());
   FLEET_RETURN_IF_ERROR(ListenHttp());

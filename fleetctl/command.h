@@ -44,6 +44,7 @@ Command::Run AddJoin(CLI::App& app, Context& context);
 Command::Run AddRevoke(CLI::App& app, Context& context);
 Command::Run AddRetire(CLI::App& app, Context& context);
 Command::Run AddCa(CLI::App& app, Context& context);
+Command::Run AddKey(CLI::App& app, Context& context);
 Command::Run AddCompletion(CLI::App& app, Context& context);
 Command::Run AddComplete(CLI::App& app, Context& context);
 

@@ -15,7 +15,7 @@ absl::Span<const Command> Commands() {
   static constexpr Command kCommands[] = {
       {AddStatus}, {AddExplain},  {AddHosts},      {AddHistory},  {AddEvents},
       {AddExport}, {AddAnnounce}, {AddEnroll},     {AddJoin},     {AddRevoke},
-      {AddRetire}, {AddCa},       {AddCompletion}, {AddComplete},
+      {AddRetire}, {AddCa},       {AddKey}, {AddCompletion}, {AddComplete},
   };
   return kCommands;
 }

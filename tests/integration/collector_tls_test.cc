@@ -14,6 +14,7 @@
 #include "fleet/v1/announce.grpc.pb.h"
 #include "fleet/v1/fleet.grpc.pb.h"
 #include "fleet/v1/ingest.grpc.pb.h"
+#include "fleet/v1/keys.grpc.pb.h"
 #include "fleet/v1/trust.grpc.pb.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
@@ -43,9 +44,10 @@ std::vector<std::string> AllMethods() {
   v1::Hello::descriptor();
   v1::JoinRequest::descriptor();
   v1::AnnouncePostRequest::descriptor();
+  v1::NewKeyRequest::descriptor();
   std::vector<std::string> methods;
-  for (const char* name :
-       {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust", "fleet.v1.Announce"}) {
+  for (const char* name : {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust",
+                           "fleet.v1.Announce", "fleet.v1.Keys"}) {
     const auto* service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     EXPECT_NE(service, nullptr) << name;

@@ -38,5 +38,29 @@ TEST(AccessKeysTest, RefusesEverythingElse) {
   EXPECT_FALSE(AccessKeys({}).Allows(request)) << "without keys nobody has one";
 }
 
+TEST(AccessKeysTest, AReadOnlyKeyOfTheFileChangesNothing) {
+  const AccessKeys keys({"ro-0123456789abcdef", "fedcba9876543210"});
+  HttpRequest request;
+  request.headers = {{"x-api-key", "ro-0123456789abcdef"}};
+  EXPECT_EQ(keys.Of(request), KeyAccess::kRead);
+  EXPECT_FALSE(keys.AllowsChange(request));
+  request.query = {{"api-key", "fedcba9876543210"}};
+  EXPECT_EQ(keys.Of(request), KeyAccess::kFull) << "the better of two";
+  EXPECT_TRUE(keys.AllowsChange(request));
+}
+
+TEST(AccessKeysTest, HoldersAreToldApart) {
+  HttpRequest one;
+  one.peer = "10.0.0.1";
+  EXPECT_EQ(Keys().Holder(one), "10.0.0.1");
+  one.headers = {{"x-api-key", "nonsense"}};
+  EXPECT_EQ(Keys().Holder(one), "10.0.0.1");
+  one.headers = {{"x-api-key", "0123456789abcdef"}};
+  HttpRequest two = one;
+  two.headers = {{"x-api-key", "fedcba9876543210"}};
+  EXPECT_NE(Keys().Holder(one), Keys().Holder(two));
+  EXPECT_NE(Keys().Holder(one), one.peer);
+}
+
 }  // namespace
 }  // namespace fleet::collector
