@@ -25,9 +25,8 @@ constexpr MethodAccess kMethods[] = {
     {"/fleet.v1.Trust/Enroll", Access::kAdmin},   {"/fleet.v1.Trust/Revoke", Access::kAdmin},
     {"/fleet.v1.Trust/Retire", Access::kAdmin},   {"/fleet.v1.Trust/Certificates", Access::kAdmin},
     {"/fleet.v1.Announce/Post", Access::kAdmin},  {"/fleet.v1.Announce/Update", Access::kAdmin},
-    {"/fleet.v1.Announce/List", Access::kAdmin},
-    {"/fleet.v1.Keys/New", Access::kAdmin},       {"/fleet.v1.Keys/List", Access::kAdmin},
-    {"/fleet.v1.Keys/Revoke", Access::kAdmin},
+    {"/fleet.v1.Announce/List", Access::kAdmin},  {"/fleet.v1.Keys/New", Access::kAdmin},
+    {"/fleet.v1.Keys/List", Access::kAdmin},      {"/fleet.v1.Keys/Revoke", Access::kAdmin},
 };
 
 /// Of the addresses that a refused call may have come from.
