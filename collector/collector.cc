@@ -24,6 +24,7 @@
 #include "collector/trust_store.h"
 #include "collector/web/announce_service.h"
 #include "collector/web/announcements.h"
+#include "collector/web/publisher.h"
 #include "collector/web/web.h"
 #include "common/log.h"
 #include "common/private_file.h"
@@ -110,6 +111,7 @@ class RunningCollector final : public Collector {
   std::unique_ptr<KeyStore> keys_;
   Routes routes_;
   std::unique_ptr<Web> web_;
+  std::unique_ptr<Publisher> publisher_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
   Newcomers newcomers_;
   std::unique_ptr<Refusals> refusals_;
@@ -218,7 +220,6 @@ absl::Status RunningCollector::OpenKeep() {
                  [this](absl::string_view host) { return trust_store_->IsRetired(host); }, clock_));
   hub_.SetParts({&keep_->journal(), &keep_->feed()});
   metrics_.AddSource([this](SelfMetrics& metrics) { keep_->SetMetrics(metrics); });
-  state_.SetNoteSource([this](std::vector<std::string>& notes) { keep_->AddNotes(notes); });
   return absl::OkStatus();
 }
 
@@ -227,6 +228,12 @@ absl::Status RunningCollector::OpenWeb() {
                          AnnouncementStore::Open(DataPath("announcements.db"), clock_));
   web_ = std::make_unique<Web>(Web::Parts{*announcements_, clock_, nullptr, options_.status_page});
   routes_.Add(web_->Paths());
+  publisher_ = std::make_unique<Publisher>(options_.publish, *web_, clock_);
+  metrics_.AddSource([this](SelfMetrics& metrics) { publisher_->SetMetrics(metrics); });
+  state_.SetNoteSource([this](std::vector<std::string>& notes) {
+    if (keep_ != nullptr) keep_->AddNotes(notes);
+    publisher_->AddNotes(notes);
+  });
   announce_ = std::make_unique<AnnounceService>(*announcements_, *web_, *events_, clock_, *gate_);
   return absl::OkStatus();
 }

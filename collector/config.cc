@@ -260,6 +260,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   options.remote_write = ReadRemoteWrite(config, loader);
   ReadJournal(config, options, loader);
   options.status_page = ReadStatusPage(config, loader);
+  options.publish = ReadPublish(config, loader);
   return options;
 }
 

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "collector/remote_write/options.h"
 #include "collector/web/options.h"
+#include "collector/web/publish_options.h"
 #include "common/address.h"
 #include "common/config_loader.h"
 #include "common/x509_issue.h"
@@ -80,6 +81,7 @@ struct CollectorOptions {
   size_t http_connections_max = 200;
   std::vector<ReceiverOptions> remote_write;
   StatusPageOptions status_page;
+  std::vector<PublishOptions> publish;
   JournalLimits journal;
 };
 

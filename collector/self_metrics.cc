@@ -59,6 +59,9 @@ absl::Span<const MetricDesc* const> Descriptors() {
       &kRemoteWritePending,
       &kRemoteWriteLag,
       &kRemoteWriteFailing,
+      &kPublishFiles,
+      &kPublishFailures,
+      &kPublishAge,
   };
   return kAll;
 }

@@ -130,6 +130,15 @@ inline constexpr MetricDesc kRemoteWriteLag = {
 inline constexpr MetricDesc kRemoteWriteFailing = {
     "fleet_collector_remote_write_failing_seconds", MetricType::kGauge,
     "Since when a receiver has taken nothing; 0 while it works."};
+inline constexpr MetricDesc kPublishFiles = {"fleet_collector_publish_files_total",
+                                             MetricType::kCounter,
+                                             "Public files that a publish target has taken."};
+inline constexpr MetricDesc kPublishFailures = {
+    "fleet_collector_publish_failures_total", MetricType::kCounter,
+    "Public files that a publish target could not take and that were sent again."};
+inline constexpr MetricDesc kPublishAge = {"fleet_collector_publish_age_seconds",
+                                           MetricType::kGauge,
+                                           "Age of the status page that a publish target has."};
 inline constexpr MetricDesc kCpu = {"process_cpu_seconds_total", MetricType::kCounter,
                                     "Total user and system CPU time spent in seconds.", true};
 inline constexpr MetricDesc kResident = {"process_resident_memory_bytes", MetricType::kGauge,

@@ -111,7 +111,11 @@ absl::Status AddHeaders(Transfer& transfer) {
   if (request.signer) {
     headers.emplace_back("x-amz-content-sha256", Sha256Hex(request.body));
     // libcurl would claim a form, and sign that.
-    if (!request.body.empty()) headers.emplace_back("Content-Type", "application/octet-stream");
+    const bool has_type = std::any_of(headers.begin(), headers.end(), [](const auto& header) {
+      return absl::EqualsIgnoreCase(header.first, "Content-Type");
+    });
+    if (!request.body.empty() && !has_type)
+      headers.emplace_back("Content-Type", "application/octet-stream");
   }
   for (const auto& [name, value] : headers) {
     if (!IsHeaderText(name) || !IsHeaderText(value)) {

@@ -72,7 +72,7 @@ void Web::Render() {
   const auto announcements = parts_.announcements.List(AnnouncementStore::kAnnouncementsMax);
   StatusModel model = CollectStatus(
       parts_.page, parts_.probes, announcements.ok() ? *announcements : std::vector<Announcement>(),
-      now, kValidFor);
+      now, parts_.valid_for);
   if (!announcements.ok()) {
     log::Warning("the announcements cannot be read",
                  {{"error", std::string(announcements.status().message())}});

@@ -37,6 +37,7 @@ class Web {
     Clock& clock;
     Probes* probes = nullptr;  // null: there are none
     StatusPageOptions page = {};
+    absl::Duration valid_for = kValidFor;  // another one is for tests
   };
 
   /// Renders once, then goes on. Everything given must outlive it, and whoever is told by

@@ -51,6 +51,7 @@ DEFAULTS = {
 state_path = ""
 fixtures = ""
 objects = {}
+kept = {}  # headers of objects that come back with them
 lock = threading.Lock()
 
 
@@ -206,13 +207,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with lock:
                 if self.command == "PUT":
                     objects[bucket, key] = body
+                    kept[bucket, key] = [
+                        (name, self.headers[name]) for name in
+                        ("Content-Type", "Cache-Control", "x-amz-acl") if name in self.headers]
                     self.reply(200, headers=[("ETag", f'"{hashlib.md5(body).hexdigest()}"')])
                 elif self.command == "DELETE":
                     objects.pop((bucket, key), None)
                     self.reply(204)
                 elif (bucket, key) in objects:
                     stored = objects[bucket, key]
-                    self.reply(200, stored[::-1] if state["corrupt"] else stored)
+                    headers = dict(kept.get((bucket, key), []))
+                    content_type = headers.pop("Content-Type", "binary/octet-stream")
+                    self.reply(200, stored[::-1] if state["corrupt"] else stored,
+                               headers=headers.items(), content_type=content_type)
                 else:
                     raise Refused(404, "NoSuchKey", "The specified key does not exist.")
         except Refused as refused:

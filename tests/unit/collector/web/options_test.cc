@@ -37,5 +37,52 @@ TEST_F(WebOptionsTest, SaysWhatIsWrongWithIt) {
   EXPECT_THAT(loader_.Problems(), HasSubstr("such as Europe/Paris"));
 }
 
+TEST_F(WebOptionsTest, ReadsWhereToPublish) {
+  test::WriteFile(dir_ / "access", "a\n");
+  test::WriteFile(dir_ / "secret", "s\n");
+  const CollectorOptions options =
+      Load(absl::StrCat(R"(
+publish:
+  - /srv/status
+  - url: https://s3.eu-west-1.amazonaws.com/chitter-outages/
+    name: s3
+    region: eu-west-1
+    access_key_file: )",
+                        dir_ / "access", "\n    secret_key_file: ", dir_ / "secret", R"(
+    headers: {x-amz-acl: public-read}
+    timeout: 5s
+)"));
+  EXPECT_EQ(loader_.Problems(), "");
+  ASSERT_EQ(options.publish.size(), 2u);
+  EXPECT_EQ(options.publish[0].directory, "/srv/status");
+  EXPECT_EQ(options.publish[0].name, "/srv/status");
+  EXPECT_EQ(options.publish[1].url, "https://s3.eu-west-1.amazonaws.com/chitter-outages");
+  EXPECT_EQ(options.publish[1].name, "s3");
+  EXPECT_EQ(options.publish[1].region, "eu-west-1");
+  EXPECT_EQ(options.publish[1].timeout, absl::Seconds(5));
+  ASSERT_EQ(options.publish[1].headers.size(), 1u);
+}
+
+TEST_F(WebOptionsTest, SaysWhatIsWrongWithATarget) {
+  Load(R"(
+publish:
+  - {}
+  - {directory: relative}
+  - {url: "ftp://x/y"}
+  - {url: "https://user@x/y", access_key_file: /nowhere}
+  - {directory: /a, url: "https://x/y"}
+  - {directory: /b, name: same}
+  - {directory: /c, name: same, timeout: 6m, headers: {"a b": c}}
+)");
+  const std::string problems = loader_.Problems();
+  for (const char* problem :
+       {"publish[0].directory", "publish[1].directory: expected an absolute path", "publish[2].url",
+        "publish[3].url", "publish[3].secret_key_file", "publish[3].access_key_file",
+        "publish[4].directory", "publish[6].name: another target", "publish[6].timeout",
+        "publish[6].headers.a b"}) {
+    EXPECT_THAT(problems, HasSubstr(problem));
+  }
+}
+
 }  // namespace
 }  // namespace fleet::collector
