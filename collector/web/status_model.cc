@@ -13,6 +13,8 @@ namespace {
 
 /// Announcements that are over stay on the page so long.
 constexpr absl::Duration kAnnouncementsShownFor = absl::Hours(24 * 30);
+/// And no more of them than so many; what is not over is always shown.
+constexpr size_t kAnnouncementsMax = 50;
 
 /// "recovery" hides nothing: it only keeps alarms quiet.
 bool InMaintenance(const ProbeCheck& check, absl::Time now) {
@@ -216,7 +218,10 @@ StatusModel CollectStatus(const StatusPageOptions& page, Probes* probes,
   model.generated_at = now;
   model.valid_until = now + valid_for;
   for (const Announcement& announcement : announcements) {
-    if (announcement.resolved() && now - announcement.updated() > kAnnouncementsShownFor) continue;
+    if (announcement.resolved() && (now - announcement.updated() > kAnnouncementsShownFor ||
+                                    model.announcements.size() >= kAnnouncementsMax)) {
+      continue;
+    }
     model.announcements.push_back(announcement);
   }
   if (probes == nullptr) return model;

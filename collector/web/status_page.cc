@@ -14,7 +14,7 @@ namespace fleet::collector {
 namespace {
 
 constexpr size_t kBuildBytes = 6;
-constexpr double kBarWidth = 4;  // of which a quarter is the gap
+constexpr double kBarWidth = 4;  // of which the style leaves a quarter as gap
 constexpr double kSparkHeight = 30;
 /// A reason is one line of somebody else's error.
 constexpr size_t kReasonBytesMax = 300;
@@ -49,9 +49,9 @@ std::string Bars(const Component& component, const StatusModel& model) {
     // Days are UTC's, as they were counted.
     const absl::Time day =
         model.generated_at - absl::Hours(24 * static_cast<int64_t>(days - 1 - i));
-    absl::StrAppend(&rects, "<rect class=\"", ToneOfDay(percent), "\" x=\"",
-                    static_cast<double>(i) * kBarWidth, "\" width=\"", kBarWidth * 0.75,
-                    "\" height=\"32\"><title>",
+    const absl::string_view tone = ToneOfDay(percent);
+    absl::StrAppend(&rects, "<rect", tone == "ok" ? "" : absl::StrCat(" class=\"", tone, "\""),
+                    " x=\"", static_cast<double>(i) * kBarWidth, "\"><title>",
                     absl::FormatTime("%-d %b %Y", day, absl::UTCTimeZone()), ": ",
                     percent.has_value() ? PercentText(*percent) : "not known", "</title></rect>");
   }

@@ -43,8 +43,8 @@ align-items:baseline}
 .overall.none{background:var(--none-ground);border-color:var(--none)}
 svg{display:block;width:100%}
 .bars{height:2rem;margin-top:.5rem}
-.bars .ok,.key .ok{fill:var(--bar-ok)}.bars .warn{fill:var(--bar-warn)}
-.bars .bad{fill:var(--bar-bad)}.bars .none{fill:var(--bar-none)}
+.bars rect{width:3px;height:32px;fill:var(--bar-ok)}
+.bars .warn{fill:var(--bar-warn)}.bars .bad{fill:var(--bar-bad)}.bars .none{fill:var(--bar-none)}
 .legend{display:flex;justify-content:space-between;gap:.5rem;margin:.15rem 0 0}
 .legend strong{color:var(--text);font-weight:600}
 .response{display:flex;flex-wrap:wrap;align-items:center;gap:.25rem .75rem;margin-top:.5rem}
