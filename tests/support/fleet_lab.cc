@@ -1,10 +1,13 @@
 #include "tests/support/fleet_lab.h"
 
+#include <sys/stat.h>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/status_macros.h"
 #include "tests/support/fleet_processes.h"
 
 #ifndef FLEET_BIN_DIR
@@ -33,11 +36,24 @@ std::string FleetLab::log(absl::string_view program) const {
   return ReadFile(dir_ / absl::StrCat(program, ".log"));
 }
 
+FleetLab::CollectorOptions FleetLab::WithTls(const TlsIdentity& identity,
+                                             const std::string& extra) const {
+  WriteFile(dir_ / "ca.pem", identity.ca);
+  WriteFile(dir_ / "cert.pem", identity.cert);
+  WriteFile(dir_ / "key.pem", identity.key);
+  FLEET_ASSERT(::chmod((dir_ / "key.pem").c_str(), 0600) == 0);
+  CollectorOptions options;
+  options.extra = absl::StrCat("tls: {ca: ", dir_ / "ca.pem", ", cert: ", dir_ / "cert.pem",
+                               ", key: ", dir_ / "key.pem", "}\n", extra);
+  return options;
+}
+
 void FleetLab::StartCollector(const CollectorOptions& options) {
   const std::string listen = options.grpc_listen.empty() ? grpc_address() : options.grpc_listen;
   WriteFile(dir_ / "collector.yaml",
             absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:",
-                         http_port_, "\"}\ninsecure: true\ndata_dir: ", collector_dir(), "\n",
+                         http_port_, "\"}\ndata_dir: ", collector_dir(), "\n",
+                         absl::StrContains(options.extra, "tls:") ? "" : "insecure: true\n",
                          // fleetctl is asked again and again.
                          absl::StrContains(options.extra, "limits:")
                              ? ""

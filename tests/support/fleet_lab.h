@@ -10,11 +10,13 @@
 #include "absl/time/time.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
+#include "tests/support/test_ca.h"
 
 namespace fleet::test {
 
 /// A collector and agents that may die and come back: their directories and ports stay. Plaintext
-/// on loopback.
+/// on loopback, unless the collector's options have tls; its agents and Fleetctl are then the
+/// test's own.
 class FleetLab {
  public:
   struct AgentOptions {
@@ -33,6 +35,9 @@ class FleetLab {
   };
 
   FleetLab();
+
+  /// Options of a collector that speaks TLS as `identity`, with `extra` YAML.
+  CollectorOptions WithTls(const TlsIdentity& identity, const std::string& extra) const;
 
   void StartCollector(const CollectorOptions& options);
   void StartCollector() { StartCollector(CollectorOptions()); }
@@ -56,6 +61,7 @@ class FleetLab {
   std::string agent_config(const std::string& host) const { return dir_ / (host + ".yaml"); }
   std::string log(absl::string_view program) const;  // "collector" or a host
 
+  uint16_t grpc_port() const { return grpc_port_; }
   std::string grpc_address() const { return absl::StrCat("127.0.0.1:", grpc_port_); }
   std::string url(absl::string_view path) const;
   const TempDir& dir() const { return dir_; }

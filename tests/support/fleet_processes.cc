@@ -56,8 +56,8 @@ CollectorProcess::CollectorProcess(const TempDir& dir, const std::string& config
   FLEET_ASSERT(grpc_port_ != 0 && http_port_ != 0);
 }
 
-double CollectorProcess::PeakBytes() const {
-  const std::string status = ReadFile(absl::StrCat("/proc/", process_->pid(), "/status"));
+double PeakBytesOf(pid_t pid) {
+  const std::string status = ReadFile(absl::StrCat("/proc/", pid, "/status"));
   for (absl::string_view line : absl::StrSplit(status, '\n')) {
     double kilobytes = 0;
     if (absl::ConsumePrefix(&line, "VmHWM:") && absl::ConsumeSuffix(&line, " kB") &&

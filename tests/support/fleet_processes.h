@@ -12,6 +12,9 @@
 
 namespace fleet::test {
 
+/// The most memory that a process ever had resident, in bytes; 0 when there is none.
+double PeakBytesOf(pid_t pid);
+
 /// A real fleet-collector on free ports of loopback, plaintext unless `config` has tls, with its
 /// files in a directory.
 class CollectorProcess {
@@ -25,7 +28,7 @@ class CollectorProcess {
   std::string log() const { return ReadFile(log_path_); }
   Process& process() { return *process_; }
   /// The most memory it ever had resident, in bytes.
-  double PeakBytes() const;
+  double PeakBytes() const { return PeakBytesOf(process_->pid()); }
   /// The value of a series of /metrics/self ("name" or "name{…}"); 0 when it is not there.
   double SelfMetric(absl::string_view series) const;
 
