@@ -73,10 +73,11 @@ class RunningCollector final : public Collector {
   const Address& http_address() const override { return http_->address(); }
   FleetState& state() override { return state_; }
 
-  void Pulse() override {
+  bool Pulse() override {
     hub_.SetMetrics();
     // Through every shard's lock and every host's; nobody's name is looked for.
     (void)state_.Snapshot("");
+    return keep_ == nullptr || keep_->journal().stalled() < kJournalStallMax;
   }
 
   void Stop(absl::Duration grace) override {

@@ -25,8 +25,10 @@ class Collector {
   virtual FleetState& state() = 0;
 
   /// Goes once through what takes reports in and serves them, and returns when that went: a
-  /// collector in which something hangs keeps the caller waiting. Cheap.
-  virtual void Pulse() = 0;
+  /// collector in which something hangs keeps the caller waiting. False when the journal has had
+  /// something to write for kJournalStallMax and its thread did not go round. Cheap.
+  virtual bool Pulse() = 0;
+  static constexpr absl::Duration kJournalStallMax = absl::Seconds(60);
 
   /// Stops intake, gives what runs `grace` to end, then ends it. Idempotent.
   virtual void Stop(absl::Duration grace) = 0;

@@ -40,8 +40,11 @@ int WaitForSignal(const StopSignals& stop, Collector& collector, ServiceNotify& 
   }
   const timespec wait = absl::ToTimespec(service.beat_interval());
   while ((signal = ::sigtimedwait(&stop.set(), nullptr, &wait)) < 0) {
-    collector.Pulse();
-    service.Beat();
+    if (collector.Pulse()) {
+      service.Beat();
+    } else {
+      log::Error("the journal's thread hangs: systemd may start us anew");
+    }
   }
   return signal;
 }

@@ -252,6 +252,13 @@ uint64_t Journal::WaitForChange(uint64_t seen, SteadyTime deadline,
   return version_;
 }
 
+absl::Duration Journal::stalled() const {
+  MutexLock lock(mutex_);
+  if (!committing_ && queue_.waiters.empty()) return absl::ZeroDuration();
+  const SteadyTime since = committing_ ? went_round_ : std::max(went_round_, queue_.first);
+  return std::max(clock_.SteadyNow() - since, absl::ZeroDuration());
+}
+
 Journal::Stats Journal::stats() const {
   Stats stats;
   stats.host_files = files_.counters();

@@ -149,6 +149,9 @@ class Journal final : public SegmentSource {
                          const std::stop_token& stop) const override;
 
   Stats stats() const;
+  /// How long the committing thread has had something to do without going round: zero when it has
+  /// nothing. A disk that refuses is asked again each second, and that is going round.
+  absl::Duration stalled() const;
 
  private:
   struct Host {
@@ -224,6 +227,7 @@ class Journal final : public SegmentSource {
   absl::flat_hash_map<std::string, std::unique_ptr<Host>> hosts_ ABSL_GUARDED_BY(mutex_);
   Group queue_ ABSL_GUARDED_BY(mutex_);
   bool committing_ ABSL_GUARDED_BY(mutex_) = false;       // a group is between queue_ and apply_
+  SteadyTime went_round_ ABSL_GUARDED_BY(mutex_);         // the committing thread
   std::deque<Group> apply_ ABSL_GUARDED_BY(mutex_);       // on the disk, not yet in files
   std::vector<Waiting> waiting_ ABSL_GUARDED_BY(mutex_);  // for room
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

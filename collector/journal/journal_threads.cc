@@ -57,6 +57,7 @@ bool Journal::TakeGroup(const std::stop_token& stop, Group& group) {
   clock_.WaitUntil(mutex_, changed_, stop, slot, [] { return false; });
   group = std::exchange(queue_, Group());
   committing_ = true;
+  went_round_ = clock_.SteadyNow();
   return true;
 }
 
@@ -89,6 +90,7 @@ void Journal::Committed(Group group) {
   MutexLock lock(mutex_);
   if (!group.entries.empty()) apply_.push_back(std::move(group));
   committing_ = false;
+  went_round_ = clock_.SteadyNow();
   changed_.notify_all();
 }
 
@@ -101,6 +103,7 @@ void Journal::CommitLoop(const std::stop_token& stop) {
         MutexLock lock(mutex_);
         clock_.WaitUntil(mutex_, changed_, stop, SteadyAfter(clock_.SteadyNow(), kRetryEvery),
                          [] { return false; });
+        went_round_ = clock_.SteadyNow();
       }
       status = CommitGroup(group);
     }

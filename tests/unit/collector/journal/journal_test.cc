@@ -259,6 +259,18 @@ TEST_F(JournalTest, AFullDiskStopsAcksAndNothingElse) {
   EXPECT_THAT(journal_->Read("tempo", {7, 0}), IsOkAnd(segment.bytes()));
 }
 
+TEST_F(JournalTest, SaysHowLongItsThreadHasNotGoneRound) {
+  Open();
+  Append(Segment(7, 0, 1).Piece("tempo", 0, 1));
+  clock_.Advance(absl::Milliseconds(30));
+  EXPECT_EQ(journal_->stalled(), absl::Milliseconds(30));
+  Settle();
+  files_.SetSpace(files_.bytes());  // a disk that refuses is asked again and again
+  Append(Segment(7, 1, 1).Piece("tempo", 0, 1));
+  clock_.Advance(absl::Seconds(20));
+  EXPECT_TRUE(WaitFor([&] { return journal_->stalled() < absl::Seconds(2); }));
+}
+
 TEST_F(JournalTest, AFailedSyncIsNeverTrusted) {
   Open();
   const TestSegment segment = Segment(7, 0, 6);
