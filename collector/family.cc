@@ -46,14 +46,15 @@ Labels CheckLabels(absl::string_view labels, bool ours, std::string& renamed) {
   });
   if (!clash) return Labels::kGood;
   std::vector<std::string> names;
-  for (const auto& [name, value] : *parsed) {
+  for (const auto& label : *parsed) {
+    const std::string& name = label.first;
     std::string served = name;
     const auto taken = [&](const std::string& candidate) {
       return IsOurLabel(candidate, ours) ||
              std::find(names.begin(), names.end(), candidate) != names.end() ||
              (candidate != name &&
               std::any_of(parsed->begin(), parsed->end(),
-                          [&](const auto& label) { return label.first == candidate; }));
+                          [&](const auto& other) { return other.first == candidate; }));
     };
     while (taken(served)) served = absl::StrCat("exported_", served);
     names.push_back(std::move(served));

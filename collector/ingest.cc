@@ -46,6 +46,8 @@ absl::Time SentAt(const v1::Records& records) {
 
 constexpr absl::Duration kAgeMax = absl::Hours(24 * 3650);
 constexpr absl::Duration kSameClock = absl::Seconds(1);
+/// Our clock was set, rather than slewed, when it moved more than this within a segment.
+constexpr absl::Duration kClockSet = absl::Seconds(30);
 /// Items of statuses count again each time they change, until what is remembered is begun anew.
 constexpr size_t kRememberFactor = 4;
 
@@ -241,7 +243,18 @@ void IngestStream::NoteDrops(const v1::Records& records) {
   dropped_ = dropped;
 }
 
+/// A segment is dated by our clock when it begins. When that was set since, the agent must begin
+/// another: else the rest of it, up to an hour, would lie in the future or the past.
+absl::Status IngestStream::CheckClock(const v1::Records& records) {
+  const absl::Duration clock =
+      (hub_.clock_.Now() - absl::UnixEpoch()) - (hub_.clock_.SteadyNow() - SteadyTime());
+  if (!any_ || records.first_index() == 0) clock_ = clock;
+  if (!live() || absl::AbsDuration(clock - clock_) <= kClockSet) return absl::OkStatus();
+  return absl::UnavailableError("the collector's clock was set: begin another segment");
+}
+
 absl::StatusOr<IngestStream::Next> IngestStream::Take(const v1::Records& records) {
+  FLEET_RETURN_IF_ERROR(CheckClock(records));
   Journal* journal = hub_.parts_.journal;
   const size_t size = records.data().size();
   if (!live() && journal != nullptr && !journal->HasRoom(host_, size, true)) {

@@ -65,6 +65,7 @@ class IngestStream {
 
   bool live() const { return lane_ == v1::Hello::LANE_LIVE; }
   absl::Status Expect(const v1::Records& records);
+  absl::Status CheckClock(const v1::Records& records);
   absl::Status Decode(const v1::Records& records);
   absl::Status Receive(const v1::Records& records, const DecodedReport& report);
   void NoteHistory(const v1::Records& records, const DecodedReport& report);
@@ -84,6 +85,7 @@ class IngestStream {
   bool any_ = false;       // whether segment_ means something
   uint64_t known_ = 0;     // reports of segment_ that were taken before this stream sent it
   absl::Duration offset_;  // from the host's clock to ours, by segment_
+  absl::Duration clock_;   // our wall time against the steady one, when segment_ began
   bool unkept_ = false;    // live: something did not fit, so nothing more is acknowledged
   uint64_t dropped_ = 0;   // by the agent's spool
   StatusMemory memory_;    // backlog: what each check said before

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "collector/remote_write/snappy.h"
 #include "common/log.h"
+#include "common/units.h"
 
 namespace fleet::collector {
 namespace {
@@ -132,8 +133,36 @@ Batch Receiver::NextBatch(Host& host, absl::Time now) {
   return batch;
 }
 
+bool Receiver::IsAhead() const {
+  const auto ahead = clock_.Ahead(parts_.clock.Now(), parts_.clock.SteadyNow());
+  return ahead.has_value() && *ahead > kAheadMax;
+}
+
+bool Receiver::ClockAgrees(const ::fleet::HttpRequest& head) {
+  if (asked_ && !IsAhead()) return true;
+  std::vector<::fleet::HttpRequest> requests = {head};
+  requests[0].body = SnappyCompress("");  // a request without samples
+  ++work_.requests;
+  const absl::StatusOr<::fleet::HttpResponse> response = parts_.post(requests)[0];
+  if (absl::IsCancelled(response.status())) return false;  // we are stopping
+  const absl::Time now = parts_.clock.Now();
+  if (const Answer answer = ReadAnswer(response, now); answer.kind == Answer::Kind::kRetry) {
+    ++work_.failed_requests;
+    Fail(answer.words, answer.retry_after);
+    return false;
+  }
+  asked_ = true;
+  clock_.Note(*response, now, parts_.clock.SteadyNow());
+  if (!IsAhead()) return true;
+  Fail(absl::StrCat("our clock is ", HumanDuration(*clock_.Ahead(now, parts_.clock.SteadyNow())),
+                    " ahead of its own: nothing is sent until they agree"),
+       absl::ZeroDuration());
+  return false;
+}
+
 /// Gives free slots to hosts in turn. Returns whether any slot can send now.
 bool Receiver::FillSlots() {
+  if (IsAhead()) return false;
   const SteadyTime steady = parts_.clock.SteadyNow();
   const auto count_ready = [&] {
     return static_cast<size_t>(std::count_if(slots_.begin(), slots_.end(), [&](const auto& slot) {
@@ -180,6 +209,7 @@ void Receiver::Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>&
   ++work_.requests;
   if (absl::IsCancelled(response.status())) return;  // we are stopping
   const absl::Time now = parts_.clock.Now();
+  if (response.ok()) clock_.Note(*response, now, parts_.clock.SteadyNow());
   Answer answer = ReadAnswer(response, now);
   if (answer.kind != Answer::Kind::kRetry) {
     any_taken = true;
@@ -336,7 +366,7 @@ void Receiver::Round(const std::stop_token& stop) {
     absl::StatusOr<::fleet::HttpRequest> head = MakeRequest(options_);
     if (!head.ok()) {
       Fail(std::string(head.status().message()), absl::ZeroDuration());
-    } else if (parts_.clock.SteadyNow() >= retry_at_) {
+    } else if (parts_.clock.SteadyNow() >= retry_at_ && ClockAgrees(*head)) {
       while (!stop.stop_requested() && FillSlots()) {
         const bool go_on = SendSlots(*head, stop);
         Save();

@@ -12,6 +12,7 @@
 #include "collector/remote_write/cursor.h"
 #include "collector/remote_write/delivery.h"
 #include "collector/remote_write/host_feed.h"
+#include "collector/remote_write/receiver_clock.h"
 #include "collector/remote_write/request.h"
 #include "common/clock.h"
 
@@ -81,6 +82,10 @@ class Receiver {
   void DropHosts();
   Host& HostOf(const std::string& name);
   Batch NextBatch(Host& host, absl::Time now);
+  /// Whether our clock is no later than the receiver's, give or take kAheadMax; asks it when that
+  /// is not known, or no longer.
+  bool ClockAgrees(const ::fleet::HttpRequest& head);
+  bool IsAhead() const;
   bool FillSlots();
   bool SendSlots(const ::fleet::HttpRequest& head, const std::stop_token& stop);
   void Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>& response, bool& any_taken);
@@ -104,6 +109,8 @@ class Receiver {
   std::vector<Host*> unsaved_;  // may have changes for the cursor
   std::vector<std::unique_ptr<Slot>> slots_;
   KnownRefusals known_;
+  ReceiverClock clock_;
+  bool asked_ = false;  // what its clock says
   std::map<std::string, std::shared_ptr<const FamilyInfo>> families_;
   absl::flat_hash_set<const SeriesTable*> noted_;
   SteadyTime views_at_;

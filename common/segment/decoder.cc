@@ -43,7 +43,7 @@ SegmentDecoder& SegmentDecoder::operator=(SegmentDecoder&&) noexcept = default;
 
 absl::Status SegmentDecoder::Feed(absl::string_view records, Sink sink) {
   if (broken_) return absl::FailedPreconditionError("the segment was already found damaged");
-  const absl::Status status = FeedAll(records, sink);
+  absl::Status status = FeedAll(records, sink);
   broken_ = !status.ok();
   return status;
 }

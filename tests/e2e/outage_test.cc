@@ -205,5 +205,75 @@ TEST_F(ClockJumpTest, TheCollectorsClockMakesNobodySilent) {
   }
 }
 
+TEST_F(ClockJumpTest, TheCollectorsClockPutsNothingIntoTheFutureOfATsdb) {
+  TsdbServer tsdb(TsdbServer::Kind::kPrometheus);
+  ASSERT_TRUE(tsdb.Start()) << tsdb.log();
+  const auto newest_after = [&](absl::Time since) {
+    return WaitFor(
+        [&] {
+          const auto at = tsdb.Query("timestamp(node_load1{instance=\"tempo\"})", absl::Now());
+          return at.has_value() && absl::UnixEpoch() + absl::Seconds(*at) > since;
+        },
+        absl::Seconds(40));
+  };
+  Jump("+0");
+  FleetLab::CollectorOptions jumping;
+  jumping.environment = Environment();
+  jumping.extra = RemoteWriteTo(tsdb);
+  lab_.StartCollector(jumping);
+  ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
+  lab_.StartAgent("tempo");
+  lab_.StartAgent("parasect");
+  ASSERT_TRUE(newest_after(absl::Now())) << lab_.log("collector");
+  Jump("+1d");
+  ExpectFreshReports("a day ahead");
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(lab_.log("collector"), "ahead of its own"); }))
+      << lab_.log("collector");
+  Jump("+0");
+  EXPECT_TRUE(newest_after(absl::Now())) << HttpGet(lab_.url("/metrics/self")).body;
+  EXPECT_EQ(tsdb.Query("count(node_load1)", absl::Now() + absl::Hours(24)), std::nullopt);
+}
+
+// ---- kill -9 --------------------------------------------------------------------------------
+
+TEST(RemoteWriteKillTest, NoSampleIsLostAndNoneIsTwice) {
+  constexpr int kKills = 12;
+  TsdbServer tsdb(TsdbServer::Kind::kPrometheus);
+  ASSERT_TRUE(tsdb.Start()) << tsdb.log();
+  FleetLab lab;
+  FleetLab::CollectorOptions collector;
+  collector.extra = RemoteWriteTo(tsdb);
+  lab.StartCollector(collector);
+  ASSERT_TRUE(lab.WaitReady()) << lab.log("collector");
+  lab.StartAgent("tempo");
+  for (int i = 0; i < kKills; ++i) {
+    // Each time after something was sent, and each time a little later.
+    EXPECT_TRUE(WaitFor([&] {
+      return absl::StrContains(HttpGet(lab.url("/metrics/self")).body,
+                               "fleet_collector_remote_write_samples_total{") &&
+             lab.SelfMetric("fleet_collector_journal_commits_total") > i % 4;
+    })) << lab.log("collector");
+    lab.collector().Kill(SIGKILL);
+    ASSERT_TRUE(lab.collector().Wait(absl::Seconds(10)).has_value());
+    lab.StartCollector(collector);
+  }
+  EXPECT_TRUE(WaitFor([&] { return FindSegmentFiles(lab.spool_dir("tempo")).size() <= 1; },
+                      absl::Seconds(60)));
+  EXPECT_EQ(lab.StopAgent("tempo"), 0) << lab.log("tempo");
+  std::optional<double> count;
+  size_t runs = 0;
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        runs = RunsOf(lab, "tempo", "load").size();
+        count = tsdb.Query("count_over_time(node_load1{instance=\"tempo\"}[10m])", absl::Now());
+        return runs > 20 && count == static_cast<double>(runs);
+      },
+      absl::Seconds(60)))
+      << runs << " runs in the journal, " << count.value_or(-1) << " in Prometheus\n"
+      << HttpGet(lab.url("/metrics/self")).body;
+  EXPECT_EQ(tsdb.Query("resets(node_context_switches_total{instance=\"tempo\"}[10m])", absl::Now()),
+            0);
+}
+
 }  // namespace
 }  // namespace fleet::test

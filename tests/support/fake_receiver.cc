@@ -130,7 +130,12 @@ absl::StatusOr<HttpResponse> FakeReceiver::Post(const HttpRequest& request) {
 
 std::vector<absl::StatusOr<HttpResponse>> FakeReceiver::PostAll(absl::Span<const HttpRequest> all) {
   std::vector<absl::StatusOr<HttpResponse>> responses;
-  for (const HttpRequest& request : all) responses.push_back(Post(request));
+  for (const HttpRequest& request : all) {
+    responses.push_back(Post(request));
+    if (date == nullptr || !responses.back().ok()) continue;
+    responses.back()->headers.emplace_back(
+        "Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", date(), absl::UTCTimeZone()));
+  }
   return responses;
 }
 

@@ -47,6 +47,8 @@ class FakeReceiver {
   std::function<std::optional<absl::StatusOr<HttpResponse>>()> answer;
   /// Runs after a request was taken and before it is answered.
   std::function<std::optional<absl::StatusOr<HttpResponse>>()> after;
+  /// What its clock says, in the header Date; without it there is none.
+  std::function<absl::Time()> date;
   Options options;
 
  private:

@@ -332,6 +332,22 @@ TEST_F(IngestJournalTest, ASegmentIsDatedByItsAgeElseByTheClockItsAgentHasNow) {
   EXPECT_EQ(found[4].created, now);
 }
 
+TEST_F(IngestJournalTest, ASegmentEndsWhenOurClockIsSet) {
+  auto stream = *Open(HelloOf("tempo"));
+  SegmentEncoder encoder({7, 0}, clock_.Now());
+  EXPECT_THAT(stream->Take(Say(encoder, Verdict::kOk)), IsOk());
+  clock_.JumpWall(absl::Seconds(10));  // as ntpd may
+  EXPECT_THAT(stream->Take(Say(encoder, Verdict::kOk)), IsOk());
+  clock_.JumpWall(absl::Hours(24));
+  EXPECT_THAT(stream->Take(Say(encoder, Verdict::kOk)),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("clock was set")));
+  // The next one is dated by the clock as it is.
+  auto again = *Open(HelloOf("tempo"));
+  SegmentEncoder next({7, 1}, clock_.Now());
+  EXPECT_THAT(again->Take(Say(next, Verdict::kOk)), IsOk());
+  EXPECT_THAT(again->Take(Say(next, Verdict::kOk)), IsOk());
+}
+
 TEST_F(IngestJournalTest, VerdictsChangeAtTheirOwnTime) {
   SegmentEncoder encoder({7, 0}, clock_.Now());
   const v1::Records good = Say(encoder, Verdict::kOk);

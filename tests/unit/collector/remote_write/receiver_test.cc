@@ -41,7 +41,7 @@ TEST_F(ReceiverTest, SendsEveryReportOnceAtItsOwnTime) {
   EXPECT_EQ(rig_.receiver->stats().samples.sent, 3 * 5u);  // with four fleet_check_*
   EXPECT_EQ(rig_.receiver->stats().lag, absl::ZeroDuration());
   EXPECT_EQ(rig_.receiver->stats().pending_segments, 0u);
-  EXPECT_EQ(rig_.tsdb.requests, 4);  // metadata is one
+  EXPECT_EQ(rig_.tsdb.requests, 5);  // with metadata, and one that asks for the clock
   EXPECT_EQ(rig_.tsdb.metadata["node_load1"].help(), "1m load average.");
   EXPECT_EQ(rig_.tsdb.metadata["node_load1"].type(), v1::prometheus::MetricMetadata::GAUGE);
 }
@@ -183,6 +183,44 @@ TEST_F(ReceiverTest, HoldsWhatIsALittleAheadAndRefusesWhatIsFar) {
   EXPECT_THAT(rig_.Values(kLoad, rig_.start), IsEmpty());
   rig_.Advance(absl::Seconds(1));
   EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("1:3", "46.002:stale", "60:2"));
+}
+
+TEST_F(ReceiverTest, NothingLeavesThatLiesInTheReceiversFuture) {
+  const SteadyTime steady = rig_.clock.SteadyNow();
+  const auto true_time = [&] { return rig_.start + (rig_.clock.SteadyNow() - steady); };
+  rig_.tsdb.date = true_time;
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(1));
+  rig_.Round();
+  ASSERT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:1"));
+  // Our clock is set a day ahead, and what comes is dated by it.
+  rig_.clock.JumpWall(absl::Hours(24));
+  for (int i = 0; i < 10; ++i) {
+    rig_.Report("tempo", kFirst, Load(2));
+    rig_.Advance(absl::Seconds(10));
+  }
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:1"));
+  EXPECT_THAT(rig_.receiver->stats().failure, HasSubstr("our clock is 24 h ahead"));
+  EXPECT_EQ(rig_.dropped(DropReason::kFuture), 0u);
+  // A start with that clock sends nothing either.
+  rig_.Restart();
+  rig_.Round();
+  EXPECT_EQ(rig_.receiver->stats().samples.sent, 0u);
+  // Right again: what was dated wrong is refused and counted, the rest goes on.
+  rig_.clock.JumpWall(-absl::Hours(24));
+  rig_.Advance(absl::Seconds(40));
+  rig_.Report("tempo", kFirst, Load(3));
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_EQ(rig_.Values(kLoad, rig_.start).back(), "140:3");
+  EXPECT_EQ(rig_.dropped(DropReason::kFuture), 10u);
+  for (const auto& [name, samples] : rig_.tsdb.series) {
+    EXPECT_LE(samples.back().time_ms, absl::ToUnixMillis(true_time())) << name;
+  }
+  // A receiver whose clock runs ahead, or that does not say, hinders nothing.
+  rig_.tsdb.date = [&] { return true_time() + absl::Hours(24); };
+  rig_.Report("tempo", kFirst, Load(4));
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_EQ(rig_.Values(kLoad, rig_.start).back(), "141:4");
 }
 
 TEST_F(ReceiverTest, RepeatsNothingButTheLastRequestAfterARestart) {

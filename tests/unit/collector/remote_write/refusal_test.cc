@@ -110,6 +110,7 @@ TEST(RefusalTest, OneBadSampleCostsNoOther) {
 
 TEST(RefusalTest, AnErrorThatIsNotTheSamplesDropsNothing) {
   ReceiverRig rig;
+  rig.Round();  // asks for the receiver's clock
   int failures = 3;
   rig.tsdb.answer = [&failures]() -> std::optional<absl::StatusOr<HttpResponse>> {
     if (failures-- > 0) return MakeResponse(500, "disk is full");
