@@ -16,6 +16,9 @@ constexpr absl::Duration kAnnouncementsShownFor = absl::Hours(24 * 30);
 /// And no more of them than so many; what is not over is always shown.
 constexpr size_t kAnnouncementsMax = 50;
 
+/// Below it a component is slow, as on the status pages that read the updown API.
+constexpr double kSlowApdex = 0.8;
+
 /// "recovery" hides nothing: it only keeps alarms quiet.
 bool InMaintenance(const ProbeCheck& check, absl::Time now) {
   if (check.mute_until.empty() || check.mute_until == "recovery") return false;
@@ -46,6 +49,14 @@ int64_t Under(const ProbeMetrics& metrics, double seconds) {
   return under;
 }
 
+/// An hour with an outage in it has a low apdex although every answer was quick: that is told as a
+/// downtime, not once more as slowness.
+bool AnswersAreQuick(const ProbeMetrics& hour, double apdex_t) {
+  const double successes = static_cast<double>(hour.samples - hour.failures);
+  const double points = 0.5 * static_cast<double>(Under(hour, apdex_t) + Under(hour, 4 * apdex_t));
+  return successes > 0 && points >= kSlowApdex * successes;
+}
+
 absl::Status AddHistory(Probes& probes, absl::Time now, double apdex_t, Component& component) {
   auto daily = probes.DailyUptime(component.token, StatusModel::kDays);
   if (!daily.ok()) return daily.status();
@@ -69,6 +80,11 @@ absl::Status AddHistory(Probes& probes, absl::Time now, double apdex_t, Componen
     component.response_millis.push_back(mean);
   }
   if (samples > 0) component.apdex = points / static_cast<double>(samples);
+  const auto newest = metrics->find(IsoTime(hour));
+  if (component.state == ComponentState::kDegraded && newest != metrics->end() &&
+      AnswersAreQuick(newest->second, apdex_t)) {
+    component.state = ComponentState::kOperational;
+  }
   return absl::OkStatus();
 }
 

@@ -63,6 +63,21 @@ TEST(StatusModelTest, MakesTheSeriesOfADay) {
   EXPECT_NEAR(*UptimeOf(component), 100 - 1.5 / 89, 1e-9);
 }
 
+TEST(StatusModelTest, FailuresAreNotSlowness) {
+  FakeProbes probes;
+  probes.Add("aaaa", "https://a.example").status.slow = true;
+  EXPECT_EQ(Collect(probes).components[0].state, ComponentState::kDegraded);
+  ProbeMetrics hour;
+  hour.samples = 60;
+  hour.failures = 30;
+  hour.under = {30, 30, 30, 30, 30, 30, 30, 30, 30};
+  probes.metrics[MetricsGroup::kTime] = {{"2026-11-23T16:00:00Z", hour}};
+  EXPECT_EQ(Collect(probes).components[0].state, ComponentState::kOperational);
+  hour.under = {0, 0, 0, 30, 30, 30, 30, 30, 30};
+  probes.metrics[MetricsGroup::kTime] = {{"2026-11-23T16:00:00Z", hour}};
+  EXPECT_EQ(Collect(probes).components[0].state, ComponentState::kDegraded);
+}
+
 TEST(StatusModelTest, AProbeHasOneState) {
   ProbeView view;
   const auto check = std::make_shared<ProbeCheck>();
