@@ -62,7 +62,8 @@ struct HttpResponse {
   const std::string* header(absl::string_view name) const;
 };
 
-/// The one door to libcurl. Keeps connections alive between requests. Never uses a proxy, netrc or
+/// The door to libcurl for whoever can wait (probes cannot, and have their own in common/probe).
+/// Keeps connections alive between requests. Never uses a proxy, netrc or
 /// cookies. Used by one thread at a time.
 class HttpClient {
  public:

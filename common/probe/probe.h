@@ -9,6 +9,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/metric.h"
 #include "common/report.h"
 
 /// Looks from outside: one probe is one question to a URL, port or name, with what is expected of
@@ -68,7 +70,7 @@ struct HttpSpec {
 
 /// One step of a conversation over TCP or TLS.
 struct TcpStep {
-  std::string send;        // as it is; after the expected
+  std::string send;        // as it is, but ${1} is what the pattern's first group found; after it
   std::string expect;      // RE2 that a line must match; empty: nothing is waited for
   bool start_tls = false;  // then TLS begins
 };
@@ -176,7 +178,17 @@ struct Result {
   std::vector<std::pair<std::string, std::string>> reported;  // see HttpSpec::report_headers
   /// probe_*, as blackbox_exporter names them.
   SampleSet samples;
+  /// What was done, line by line, for a person who asks why.
+  std::vector<std::string> log;
 };
+
+/// Every family that Result::samples may hold.
+absl::Span<const MetricDesc> Metrics();
+
+/// Whether `spec` can be asked at all: its target, patterns, method, headers and numbers, without
+/// touching the network. The engine answers others with kError.
+/// Errors: kInvalidArgument, in words that name what is wrong.
+absl::Status ValidateSpec(const Spec& spec);
 
 /// Runs probes, many at once, on threads of its own. Thread-safe.
 class Engine {
