@@ -20,28 +20,21 @@ struct Block {
 
 // IANA's special-purpose registries of IPv4 and IPv6, but for what is reachable globally.
 constexpr std::array kBlocks4 = {
-    Block{"0.0.0.0", 8, "this network"},
-    Block{"10.0.0.0", 8, "private"},
-    Block{"100.64.0.0", 10, "shared"},
-    Block{"127.0.0.0", 8, "loopback"},
-    Block{"169.254.0.0", 16, "link-local"},
-    Block{"172.16.0.0", 12, "private"},
-    Block{"192.0.0.0", 24, "reserved"},
-    Block{"192.0.2.0", 24, "reserved"},
-    Block{"192.88.99.0", 24, "reserved"},
-    Block{"192.168.0.0", 16, "private"},
-    Block{"198.18.0.0", 15, "reserved"},
-    Block{"198.51.100.0", 24, "reserved"},
-    Block{"203.0.113.0", 24, "reserved"},
-    Block{"224.0.0.0", 4, "multicast"},
+    Block{"0.0.0.0", 8, "this network"},    Block{"10.0.0.0", 8, "private"},
+    Block{"100.64.0.0", 10, "shared"},      Block{"127.0.0.0", 8, "loopback"},
+    Block{"169.254.0.0", 16, "link-local"}, Block{"172.16.0.0", 12, "private"},
+    Block{"192.0.0.0", 24, "reserved"},     Block{"192.0.2.0", 24, "reserved"},
+    Block{"192.88.99.0", 24, "reserved"},   Block{"192.168.0.0", 16, "private"},
+    Block{"198.18.0.0", 15, "reserved"},    Block{"198.51.100.0", 24, "reserved"},
+    Block{"203.0.113.0", 24, "reserved"},   Block{"224.0.0.0", 4, "multicast"},
     Block{"240.0.0.0", 4, "reserved"},
 };
 // Beyond these, only 2000::/3 is anybody's.
 constexpr std::array kBlocks6 = {
-    Block{"::", 128, "unspecified"},      Block{"::1", 128, "loopback"},
-    Block{"fc00::", 7, "private"},        Block{"fe80::", 10, "link-local"},
-    Block{"fec0::", 10, "private"},       Block{"ff00::", 8, "multicast"},
-    Block{"2001::", 23, "reserved"},      Block{"2001:db8::", 32, "reserved"},
+    Block{"::", 128, "unspecified"}, Block{"::1", 128, "loopback"},
+    Block{"fc00::", 7, "private"},   Block{"fe80::", 10, "link-local"},
+    Block{"fec0::", 10, "private"},  Block{"ff00::", 8, "multicast"},
+    Block{"2001::", 23, "reserved"}, Block{"2001:db8::", 32, "reserved"},
     Block{"3fff::", 20, "reserved"},
 };
 constexpr Block kPublic6 = {"2000::", 3, "public"};

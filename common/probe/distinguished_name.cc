@@ -80,8 +80,7 @@ std::string GoName(const X509_NAME* name) {
     for (int at = ::X509_NAME_get_index_by_NID(name, nid, -1); at >= 0;
          at = ::X509_NAME_get_index_by_NID(name, nid, at)) {
       const X509_NAME_ENTRY* entry = ::X509_NAME_get_entry(name, at);
-      values.push_back(
-          absl::StrCat(text, "=", Escaped(ToUtf8(::X509_NAME_ENTRY_get_data(entry)))));
+      values.push_back(absl::StrCat(text, "=", Escaped(ToUtf8(::X509_NAME_ENTRY_get_data(entry)))));
       // Of these two, Go knows one.
       if (nid == NID_commonName || nid == NID_serialNumber) values = {values.back()};
     }

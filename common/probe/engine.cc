@@ -72,8 +72,8 @@ class LoopEngine final : public Engine {
       const uint64_t id = ++runs_made_;
       Running& running = runs_[id];
       running.done = std::move(asked.done);
-      running.run = Make(std::move(asked.spec),
-                         [this, id](Result result) { Finish(id, std::move(result)); });
+      running.run =
+          Make(std::move(asked.spec), [this, id](Result result) { Finish(id, std::move(result)); });
       running.run->Begin();  // may be its end
     }
   }
@@ -83,14 +83,15 @@ class LoopEngine final : public Engine {
       case Kind::kTcp:
       case Kind::kTls:
         return MakeTcpRun(context_, std::move(spec), std::move(finished));
+      case Kind::kIcmp:
+        return MakeIcmpRun(context_, std::move(spec), std::move(finished));
+      case Kind::kDns:
+        return MakeDnsRun(context_, std::move(spec), std::move(finished));
       case Kind::kHttp:
       case Kind::kWebSocket:
-        return MakeHttpRun(context_, std::move(spec), std::move(finished));
-      case Kind::kIcmp:
-      case Kind::kDns:
         break;
     }
-    return MakeUnbuiltRun(context_, std::move(spec), std::move(finished));
+    return MakeHttpRun(context_, std::move(spec), std::move(finished));
   }
 
   void Finish(uint64_t id, Result result) {

@@ -49,7 +49,10 @@ bool HasHeader(const std::vector<std::pair<std::string, std::string>>& headers,
 }  // namespace
 
 HttpHop::HttpHop(Request request, TlsCapture* capture)
-    : request_(std::move(request)), capture_(capture), curl_(::curl_easy_init()), begin_(Clock::Real().SteadyNow()) {
+    : request_(std::move(request)),
+      capture_(capture),
+      curl_(::curl_easy_init()),
+      begin_(Clock::Real().SteadyNow()) {
   FLEET_ASSERT(curl_ != nullptr);
   Prepare();
 }
@@ -79,10 +82,9 @@ void HttpHop::Prepare() {
   Set(curl_, CURLOPT_FORBID_REUSE, 1L);
   // Names are ours to look up: an address that the guard has seen, whatever the name says later.
   const bool v6 = absl::StrContains(request_.address, ':');
-  connect_to_ = ::curl_slist_append(
-      nullptr, absl::StrCat("::", v6 ? "[" : "", request_.address, v6 ? "]" : "", ":",
-                            request_.port)
-                   .c_str());
+  connect_to_ = ::curl_slist_append(nullptr, absl::StrCat("::", v6 ? "[" : "", request_.address,
+                                                          v6 ? "]" : "", ":", request_.port)
+                                                 .c_str());
   Set(curl_, CURLOPT_CONNECT_TO, connect_to_);
   if (request_.http1) Set(curl_, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
   // libcurl verifies nothing and reads no roots: TlsCapture does, and knows more of it.

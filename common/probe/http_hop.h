@@ -54,10 +54,10 @@ class HttpHop {
   Times times() const;
 
   int status() const { return status_; }
-  double version() const;                   // 1.1, 2; 0 without a reply
-  int64_t content_length() const;           // -1: not said
+  double version() const;          // 1.1, 2; 0 without a reply
+  int64_t content_length() const;  // -1: not said
   size_t body_bytes() const { return body_bytes_; }
-  bool cut() const { return cut_; }         // the body is longer than kBodyBytesMax
+  bool cut() const { return cut_; }                        // the body is longer than kBodyBytesMax
   const std::string& refusal() const { return refusal_; }  // of the guard
   std::vector<std::pair<std::string, std::string>>& headers() { return headers_; }
   const std::string* header(absl::string_view name) const;

@@ -107,8 +107,8 @@ void HttpRun::StartHop() {
   absl::StatusOr<Url> parts = ParseUrl(url_);
   if (!parts.ok()) return Fail(std::string(parts.status().message()));
   parts_ = *std::move(parts);
-  same_origin_ = parts_.host == first_.host && parts_.port == first_.port &&
-                 parts_.scheme == first_.scheme;
+  same_origin_ =
+      parts_.host == first_.host && parts_.port == first_.port && parts_.scheme == first_.scheme;
   seen_.insert(url_);
   Log(absl::StrCat(method_, " ", OneLine(url_)));
   Resolve(parts_.host, parts_.port, [this] {
@@ -165,8 +165,8 @@ HttpHop::Request HttpRun::MakeRequest() const {
                                    absl::StrCat("Bearer ", spec_.http.bearer_token));
     }
   }
-  const std::string server_name = !spec_.tls.server_name.empty() ? spec_.tls.server_name
-                                                                 : HostHeader(headers);
+  const std::string server_name =
+      !spec_.tls.server_name.empty() ? spec_.tls.server_name : HostHeader(headers);
   if (parts_.tls() && same_origin_ && !server_name.empty() && server_name != parts_.host) {
     // libcurl takes SNI from the URL; who is meant stays in the Host header.
     request.url = WithHost(url_, server_name);
@@ -331,8 +331,7 @@ Timings HttpRun::Phases() const {
     timings.handshake = times.ready - times.connected;
   }
   if (times.ready > absl::ZeroDuration()) {
-    timings.response =
-        elapsed() - before_ - hop_lookup_ - timings.connection - timings.handshake;
+    timings.response = elapsed() - before_ - hop_lookup_ - timings.connection - timings.handshake;
   }
   return timings;
 }
@@ -344,10 +343,8 @@ void HttpRun::AddSamples(SampleSet& samples) const {
     samples.Add(kWebSocketUpgraded, {}, replied && result_.status == 101 ? 1 : 0);
   } else {
     samples.Add(kRegex, {}, regex_failed_ ? 1 : 0);
-    samples.Add(kHttpLength, {},
-                replied ? static_cast<double>(hop_->content_length()) : 0);
-    samples.Add(kHttpBody, {},
-                replied && !too_many_ ? static_cast<double>(hop_->body_bytes()) : 0);
+    samples.Add(kHttpLength, {}, replied ? static_cast<double>(hop_->content_length()) : 0);
+    samples.Add(kHttpBody, {}, replied && !too_many_ ? static_cast<double>(hop_->body_bytes()) : 0);
     samples.Add(kHttpRedirects, {}, redirects_);
     samples.Add(kHttpTls, {}, replied && parts_.tls() ? 1 : 0);
     samples.Add(kHttpStatus, {}, replied ? result_.status : 0);

@@ -27,8 +27,7 @@ Loop::Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CL
 void Loop::Run() {
   while (!stopped_) {
     std::array<epoll_event, kEventsMax> events;
-    const int count =
-        ::epoll_wait(epoll_.get(), events.data(), kEventsMax, MillisecondsToWait());
+    const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsMax, MillisecondsToWait());
     RunTimers();
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
@@ -86,8 +85,7 @@ int Loop::MillisecondsToWait() const {
   if (timers_.empty()) return -1;
   const absl::Duration left = timers_.begin()->first.first - Clock::Real().SteadyNow();
   // Rounded up: to wake early would be to wake twice.
-  const int64_t wait =
-      absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)));
+  const int64_t wait = absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)));
   return static_cast<int>(std::clamp<int64_t>(wait, 0, 60'000));
 }
 

@@ -12,7 +12,8 @@
 namespace fleet::probe {
 
 /// Finds the addresses of names, through /etc/hosts and the name servers of /etc/resolv.conf,
-/// without a thread of its own. With dns_message.h the door to c-ares. Belongs to the loop's thread.
+/// without a thread of its own. With dns_message.h the door to c-ares. Belongs to the loop's
+/// thread.
 class Resolver {
  public:
   /// Numeric addresses, the best first. Errors, in words: kNotFound for no such name, kUnavailable

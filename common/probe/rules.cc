@@ -25,10 +25,9 @@ bool Finds(const std::string& pattern, const std::string& text) {
 bool StatusIsValid(const HttpSpec& spec, int status) {
   if (spec.any_status) return status > 0;
   if (spec.valid_status.empty()) return status >= 200 && status <= 299;
-  return std::any_of(spec.valid_status.begin(), spec.valid_status.end(),
-                     [&](const StatusRange& range) {
-                       return status >= range.first && status <= range.last;
-                     });
+  return std::any_of(
+      spec.valid_status.begin(), spec.valid_status.end(),
+      [&](const StatusRange& range) { return status >= range.first && status <= range.last; });
 }
 
 std::string JudgeHeader(const HeaderRule& rule, const Reply& reply) {

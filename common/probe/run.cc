@@ -94,7 +94,8 @@ void Run::FailConnect(int error) {
   const bool no_ipv6 = error == ENETUNREACH && result_.family == IpFamily::kIpv6;
   if (no_ipv6) return CannotTell(UnknownKind::kBlind, "no way to IPv6 addresses from here");
   const std::string words = std::strerror(error);
-  if (IsOurs(error)) return CannotTell(UnknownKind::kError, absl::StrCat("cannot connect: ", words));
+  if (IsOurs(error))
+    return CannotTell(UnknownKind::kError, absl::StrCat("cannot connect: ", words));
   Fail(words);
 }
 

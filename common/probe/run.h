@@ -100,7 +100,8 @@ class Run {
 
 std::unique_ptr<Run> MakeHttpRun(const Context& context, Spec spec, Run::Finished finished);
 std::unique_ptr<Run> MakeTcpRun(const Context& context, Spec spec, Run::Finished finished);
-std::unique_ptr<Run> MakeUnbuiltRun(const Context& context, Spec spec, Run::Finished finished);
+std::unique_ptr<Run> MakeIcmpRun(const Context& context, Spec spec, Run::Finished finished);
+std::unique_ptr<Run> MakeDnsRun(const Context& context, Spec spec, Run::Finished finished);
 
 /// "host:port" or "[v6]:port" as its parts. Errors: kInvalidArgument.
 absl::StatusOr<std::pair<std::string, int>> SplitHostPort(absl::string_view target);

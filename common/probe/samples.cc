@@ -9,12 +9,13 @@ namespace fleet::probe {
 namespace {
 
 constexpr std::array kAll = {
-    kSuccess,         kDuration,        kLookup,          kIpProtocol,  kIpHash,
-    kRegex,           kHttpPhases,      kHttpLength,      kHttpBody,    kHttpRedirects,
-    kHttpTls,         kHttpStatus,      kHttpVersion,     kHttpModified, kTlsExpiry,
-    kTlsChainExpiry,  kTlsChain,        kTlsVersion,      kIcmpPhases,  kIcmpHops,
-    kDnsPhases,       kDnsAnswers,      kDnsAuthorities,  kDnsAdditionals, kDnsSucceeded,
-    kDnsSerial,       kWebSocketStatus, kWebSocketUpgraded,
+    kSuccess,      kDuration,      kLookup,          kIpProtocol,
+    kIpHash,       kRegex,         kHttpPhases,      kHttpLength,
+    kHttpBody,     kHttpRedirects, kHttpTls,         kHttpStatus,
+    kHttpVersion,  kHttpModified,  kTlsExpiry,       kTlsChainExpiry,
+    kTlsChain,     kTlsVersion,    kIcmpPhases,      kIcmpHops,
+    kDnsPhases,    kDnsAnswers,    kDnsAuthorities,  kDnsAdditionals,
+    kDnsSucceeded, kDnsSerial,     kWebSocketStatus, kWebSocketUpgraded,
 };
 
 /// What Go's zero time is in Unix seconds: blackbox_exporter's word for "not verified".

@@ -80,7 +80,7 @@ class TcpRun final : public Run {
   std::vector<std::string> groups_;
   std::string input_;
   std::string output_;
-  bool closed_ = false;  // by the other end
+  bool closed_ = false;     // by the other end
   bool line_done_ = false;  // what is in `input_` will get no end
   std::string last_line_;
 };
@@ -356,8 +356,8 @@ Timings TcpRun::Phases() const {
   timings.connection = connection_;
   timings.handshake = handshake_;
   if (state_ == State::kTalking) {
-    timings.response = std::max(absl::ZeroDuration(),
-                                elapsed() - first_lookup_ - connection_ - handshake_);
+    timings.response =
+        std::max(absl::ZeroDuration(), elapsed() - first_lookup_ - connection_ - handshake_);
   }
   return timings;
 }

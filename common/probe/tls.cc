@@ -68,8 +68,8 @@ ServerCertificate Describe(X509* certificate, const std::vector<std::string>& na
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
   if (::X509_digest(certificate, ::EVP_sha256(), digest, &size) == 1) {
-    described.fingerprint = absl::BytesToHexString(
-        absl::string_view(reinterpret_cast<const char*>(digest), size));
+    described.fingerprint =
+        absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), size));
   }
   described.not_before = ToTime(::X509_get0_notBefore(certificate));
   described.not_after = ToTime(::X509_get0_notAfter(certificate));
@@ -88,9 +88,8 @@ absl::Time EarliestExpiry(const STACK_OF(X509) * chain) {
 
 std::string TlsVersionText(absl::string_view openssl_version) {
   if (openssl_version == "TLSv1") return "TLS 1.0";
-  return absl::StartsWith(openssl_version, "TLSv")
-             ? absl::StrCat("TLS ", openssl_version.substr(4))
-             : std::string(openssl_version);
+  return absl::StartsWith(openssl_version, "TLSv") ? absl::StrCat("TLS ", openssl_version.substr(4))
+                                                   : std::string(openssl_version);
 }
 
 std::string ExpiresTooSoon(const TlsFacts& facts, const TlsSpec& spec) {

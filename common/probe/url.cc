@@ -44,8 +44,8 @@ absl::StatusOr<Url> ParseUrl(const std::string& text) {
   url.scheme = absl::AsciiStrToLower(Part(handle.get(), CURLUPART_SCHEME, 0));
   url.host = Part(handle.get(), CURLUPART_HOST, CURLU_PUNYCODE);
   if (absl::StartsWith(url.host, "[")) url.host = url.host.substr(1, url.host.size() - 2);
-  const bool known = url.scheme == "http" || url.scheme == "https" || url.scheme == "ws" ||
-                     url.scheme == "wss";
+  const bool known =
+      url.scheme == "http" || url.scheme == "https" || url.scheme == "ws" || url.scheme == "wss";
   if (!known || url.host.empty()) return NoUrl(text);
   const std::string port = Part(handle.get(), CURLUPART_PORT, 0);
   url.port = url.tls() ? 443 : 80;

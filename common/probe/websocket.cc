@@ -12,8 +12,7 @@ namespace fleet::probe {
 std::string MakeWebSocketKey() {
   unsigned char bytes[16];
   FLEET_ASSERT(::RAND_bytes(bytes, sizeof(bytes)) == 1);
-  return absl::Base64Escape(
-      absl::string_view(reinterpret_cast<const char*>(bytes), sizeof(bytes)));
+  return absl::Base64Escape(absl::string_view(reinterpret_cast<const char*>(bytes), sizeof(bytes)));
 }
 
 std::string WebSocketAccept(absl::string_view key) {

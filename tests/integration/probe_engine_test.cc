@@ -1,10 +1,9 @@
-#include "common/probe/probe.h"
-
 #include <atomic>
 #include <condition_variable>
 
 #include "absl/strings/match.h"
 #include "common/mutex.h"
+#include "common/probe/probe.h"
 #include "tests/support/fake_site.h"
 #include "tests/support/probe_result.h"
 #include "tests/support/process.h"
@@ -57,8 +56,7 @@ TEST_F(ProbeEngineTest, TellsTimesAndSamplesOfAReply) {
   EXPECT_THAT(result.reported, ElementsAre(Pair("x-upstream", "tempo")));
   EXPECT_EQ(result.timings.redirect + result.timings.handshake, absl::ZeroDuration());
   const Timings& t = result.timings;
-  const absl::Duration sum =
-      t.redirect + t.namelookup + t.connection + t.handshake + t.response;
+  const absl::Duration sum = t.redirect + t.namelookup + t.connection + t.handshake + t.response;
   EXPECT_LT(absl::AbsDuration(sum - t.total), absl::Milliseconds(20));
   EXPECT_EQ(Sample(result, "probe_success"), 1);
   EXPECT_EQ(Sample(result, "probe_http_status_code"), 200);
@@ -139,7 +137,9 @@ TEST_F(ProbeEngineTest, AsksWithHeadFirstAndGetWhenTheServerWantsThat) {
 TEST_F(ProbeEngineTest, JudgesTheReply) {
   const auto site = FakeSite::Http([](const std::string& request) {
     if (PathOf(request) == "/502") return HttpAnswer(502, "bad");
-    return HttpAnswer(200, R"({"contacts":[{"name":"ann","age":7}],"text":"caf)" "\xe9\"}",
+    return HttpAnswer(200,
+                      R"({"contacts":[{"name":"ann","age":7}],"text":"caf)"
+                      "\xe9\"}",
                       "Upstream: tempo\r\nContent-Type: text/html; charset=utf-7\r\n");
   });
   EXPECT_EQ(Ask(*engine_, Http(site->url("/502"))).error, "502");
@@ -160,16 +160,35 @@ TEST_F(ProbeEngineTest, JudgesTheReply) {
       {[](HttpSpec& s) { s.body_matches = "cont.*ann"; }, ""},
       {[](HttpSpec& s) { s.body_matches = "^$"; }, "no_match"},
       {[](HttpSpec& s) { s.body_does_not_match = "ann"; }, "the body matches \"ann\""},
-      {[](HttpSpec& s) { s.header_rules = {{"upstream", "^(tempo|b2)$"}}; }, ""},
-      {[](HttpSpec& s) { s.header_rules = {{"Upstream", "b2"}}; },
+      {[](HttpSpec& s) {
+         s.header_rules = {{"upstream", "^(tempo|b2)$"}};
+       },
+       ""},
+      {[](HttpSpec& s) {
+         s.header_rules = {{"Upstream", "b2"}};
+       },
        "header Upstream is \"tempo\", which must match \"b2\""},
-      {[](HttpSpec& s) { s.header_rules = {{"x", "b2"}}; }, "no header \"x\""},
-      {[](HttpSpec& s) { s.header_rules = {{"x", "b2", false, true}}; }, ""},
-      {[](HttpSpec& s) { s.header_rules = {{"upstream", "temp", false}}; },
+      {[](HttpSpec& s) {
+         s.header_rules = {{"x", "b2"}};
+       },
+       "no header \"x\""},
+      {[](HttpSpec& s) {
+         s.header_rules = {{"x", "b2", false, true}};
+       },
+       ""},
+      {[](HttpSpec& s) {
+         s.header_rules = {{"upstream", "temp", false}};
+       },
        "header upstream is \"tempo\", which must not match \"temp\""},
-      {[](HttpSpec& s) { s.json_rules = {{"contacts.0.name", "ann"}}; }, "the body is no JSON"},
+      {[](HttpSpec& s) {
+         s.json_rules = {{"contacts.0.name", "ann"}};
+       },
+       "the body is no JSON"},
       {[](HttpSpec& s) { s.fail_if_not_tls = true; }, "ends without TLS"},
-      {[](HttpSpec& s) { s.valid_status = {{301, 301}}; }, "200"},
+      {[](HttpSpec& s) {
+         s.valid_status = {{301, 301}};
+       },
+       "200"},
   };
   for (const Case& c : cases) {
     Spec spec = Http(site->url());

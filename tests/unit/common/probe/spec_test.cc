@@ -11,8 +11,8 @@ using ::fleet::test::StatusIs;
 using ::testing::HasSubstr;
 
 TEST(KindTest, HasNames) {
-  for (const Kind kind : {Kind::kHttp, Kind::kTcp, Kind::kTls, Kind::kIcmp, Kind::kDns,
-                          Kind::kWebSocket}) {
+  for (const Kind kind :
+       {Kind::kHttp, Kind::kTcp, Kind::kTls, Kind::kIcmp, Kind::kDns, Kind::kWebSocket}) {
     EXPECT_EQ(ParseKind(KindName(kind)), kind);
   }
   EXPECT_EQ(ParseKind("https"), std::nullopt);
@@ -23,8 +23,8 @@ TEST(ValidateSpecTest, NamesWhatIsWrong) {
   spec.target = "https://chitter.xyz/";
   EXPECT_THAT(ValidateSpec(spec), IsOk());
   spec.kind = Kind::kWebSocket;
-  EXPECT_THAT(ValidateSpec(spec), StatusIs(absl::StatusCode::kInvalidArgument,
-                                           HasSubstr("no ws or wss URL")));
+  EXPECT_THAT(ValidateSpec(spec),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no ws or wss URL")));
   spec.target = "wss://chitter.xyz/api/v1/streaming";
   EXPECT_THAT(ValidateSpec(spec), IsOk());
   spec.kind = Kind::kTcp;
