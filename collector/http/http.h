@@ -37,10 +37,17 @@ class BodySource {
 };
 
 struct HttpResponse {
+  /// Takes the answer when it is there: on any thread, once, also when nobody waits any more.
+  using Answer = std::function<void(HttpResponse)>;
+
   int status = 200;
   std::string content_type = "text/plain; charset=utf-8";
   std::string body;
   std::unique_ptr<BodySource> source;  // instead of `body`
+  /// Instead of all of these: begins what makes the answer, and returns at once. The connection
+  /// waits meanwhile, and no thread of the server with it. Called once; its answer is
+  /// a whole one: no stream, and not later still.
+  std::function<void(Answer)> later;
   std::vector<std::pair<std::string, std::string>> headers;
   absl::string_view route = "other";  // the label of this route in our own metrics; lives on
 };

@@ -6,6 +6,8 @@
 #include <cstdarg>
 #include <cstdio>
 #include <deque>
+#include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -16,9 +18,30 @@
 #include "collector/http/listen.h"
 #include "collector/http/target.h"
 #include "common/log.h"
+#include "common/status_macros.h"
 
 namespace fleet::collector {
 namespace {
+
+/// An answer that is made by others while its connection is suspended. Shared with them.
+struct Later {
+  Mutex mutex;
+  MHD_Connection* connection ABSL_GUARDED_BY(mutex) = nullptr;  // suspended; null: not any more
+  std::optional<HttpResponse> answer ABSL_GUARDED_BY(mutex);
+
+  /// The first one counts.
+  void Give(HttpResponse response) {
+    MutexLock lock(mutex);
+    if (connection == nullptr) return;
+    answer = std::move(response);
+    MHD_resume_connection(std::exchange(connection, nullptr));
+  }
+  HttpResponse Take() {
+    MutexLock lock(mutex);
+    FLEET_ASSERT(answer.has_value());  // it was resumed by Give
+    return *std::move(answer);
+  }
+};
 
 /// One request and its answer, from the request line until the client has it.
 struct Exchange {
@@ -28,6 +51,7 @@ struct Exchange {
   std::string body;
   bool body_too_long = false;  // the rest is dropped as it comes
   bool waited = false;         // for room among the streams
+  std::shared_ptr<Later> later;
   HttpExchange result;
 };
 
@@ -95,6 +119,7 @@ class MicroHttpServer final : public HttpServer {
     StopAccepting();
     reaper_ = {};  // joined before the connections it looks at go
     ResumeWaiting(true);
+    AnswerDeferred();
     if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
   }
 
@@ -123,6 +148,10 @@ class MicroHttpServer final : public HttpServer {
   HttpResponse Answer(MHD_Connection* connection, absl::string_view method,
                       const Exchange& exchange);
   MHD_Result Queue(MHD_Connection* connection, HttpResponse response, Exchange& exchange);
+  /// Suspends the connection until somebody has made its answer.
+  MHD_Result Defer(MHD_Connection* connection, HttpResponse response, Exchange& exchange);
+  /// Answers those who still wait for others, before the end.
+  void AnswerDeferred();
   /// Lets the connection wait until there is room for one more stream; then it is asked for its
   /// answer anew.
   MHD_Result Wait(MHD_Connection* connection, Exchange& exchange);
@@ -140,6 +169,7 @@ class MicroHttpServer final : public HttpServer {
   std::condition_variable_any reaper_wake_;
   std::deque<MHD_Connection*> waiting_ ABSL_GUARDED_BY(reaper_mutex_);  // suspended ones
   bool stopping_ ABSL_GUARDED_BY(reaper_mutex_) = false;
+  std::vector<std::weak_ptr<Later>> deferred_ ABSL_GUARDED_BY(reaper_mutex_);
   std::jthread reaper_;
 };
 
@@ -277,7 +307,46 @@ MHD_Result MicroHttpServer::OnRequest(void* self, MHD_Connection* connection, co
     return MHD_YES;
   }
   server->table_.Answering(IdOf(connection));
-  return server->Queue(connection, server->Answer(connection, method, *exchange), *exchange);
+  if (const std::shared_ptr<Later> later = std::exchange(exchange->later, nullptr)) {
+    return server->Queue(connection, later->Take(), *exchange);
+  }
+  HttpResponse response = server->Answer(connection, method, *exchange);
+  if (response.later) return server->Defer(connection, std::move(response), *exchange);
+  return server->Queue(connection, std::move(response), *exchange);
+}
+
+MHD_Result MicroHttpServer::Defer(MHD_Connection* connection, HttpResponse response,
+                                  Exchange& exchange) {
+  const auto later = std::make_shared<Later>();
+  {
+    MutexLock lock(reaper_mutex_);
+    if (stopping_) return MHD_NO;
+    std::erase_if(deferred_, [](const auto& other) { return other.expired(); });
+    deferred_.push_back(later);
+    MutexLock held(later->mutex);
+    MHD_suspend_connection(connection);
+    later->connection = connection;
+  }
+  exchange.later = later;
+  const absl::string_view route = response.route;
+  response.later([later, route](HttpResponse answer) {
+    answer.route = route;
+    later->Give(std::move(answer));
+  });
+  return MHD_YES;
+}
+
+void MicroHttpServer::AnswerDeferred() {
+  std::vector<std::weak_ptr<Later>> deferred;
+  {
+    MutexLock lock(reaper_mutex_);
+    deferred.swap(deferred_);
+  }
+  for (const std::weak_ptr<Later>& waiting : deferred) {
+    if (const std::shared_ptr<Later> later = waiting.lock(); later != nullptr) {
+      later->Give(PlainError(503, "the collector is ending"));
+    }
+  }
 }
 
 HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_view method,

@@ -1,5 +1,6 @@
 #include "collector/http/http_server.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "tests/support/matchers.h"
@@ -44,11 +45,35 @@ class Broken final : public BodySource {
   bool done_ = false;
 };
 
+/// Those who are to be answered later.
+struct Pending {
+  Mutex mutex;
+  std::vector<HttpResponse::Answer> answers ABSL_GUARDED_BY(mutex);
+
+  size_t size() {
+    MutexLock lock(mutex);
+    return answers.size();
+  }
+};
+Pending pending;
+
 HttpResponse Handle(const HttpRequest& request) {
   HttpResponse response;
   response.route = "test";
   if (request.path == std::vector<std::string>{"long"}) {
     response.source = std::make_unique<Zeros>(100 << 20);
+  } else if (request.path == std::vector<std::string>{"later"}) {
+    response.later = [](HttpResponse::Answer answer) {
+      MutexLock lock(pending.mutex);
+      pending.answers.push_back(std::move(answer));
+    };
+  } else if (request.path == std::vector<std::string>{"at-once"}) {
+    response.later = [](const HttpResponse::Answer& answer) {
+      HttpResponse made;
+      made.body = "at once";
+      answer(std::move(made));
+      answer(HttpResponse{});  // the first one counts
+    };
   } else if (request.path == std::vector<std::string>{"broken"}) {
     response.source = std::make_unique<Broken>();
   } else if (request.method != "GET") {
@@ -116,6 +141,40 @@ TEST_F(HttpServerTest, StreamsWithoutHoldingTheBody) {
   const auto reply = HttpGet(port_, "/long");
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.body.size(), 100 << 20);
+}
+
+TEST_F(HttpServerTest, AnswersLaterWithoutHoldingAThread) {
+  Start();
+  EXPECT_EQ(HttpGet(port_, "/at-once").body, "at once");
+  constexpr size_t kWaiting = 10;  // more than the server has threads
+  std::vector<std::unique_ptr<RawConnection>> waiting;
+  for (size_t i = 0; i < kWaiting; ++i) {
+    waiting.push_back(std::make_unique<RawConnection>(port_));
+    waiting.back()->Send("GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+  }
+  EXPECT_TRUE(WaitFor([] { return pending.size() == kWaiting; }));
+  EXPECT_EQ(HttpGet(port_, "/a").status, 200);
+  std::vector<HttpResponse::Answer> answers;
+  {
+    MutexLock lock(pending.mutex);
+    answers.swap(pending.answers);
+  }
+  HttpResponse made;
+  made.status = 202;
+  made.body = "made";
+  answers[0](std::move(made));
+  std::string got;
+  EXPECT_TRUE(WaitFor([&] {
+    for (const auto& connection : waiting) {
+      got += connection->Receive(absl::Milliseconds(1));
+    }
+    return absl::StrContains(got, "made");
+  }));
+  EXPECT_THAT(got, StartsWith("HTTP/1.1 202"));
+  server_.reset();  // the others are told
+  for (const auto& connection : waiting) got += connection->Receive(absl::Milliseconds(100));
+  EXPECT_THAT(got, HasSubstr("503"));
+  answers[1](HttpResponse{});  // nobody waits any more
 }
 
 TEST_F(HttpServerTest, HeadIsGetWithoutTheBody) {
