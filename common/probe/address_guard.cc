@@ -4,9 +4,13 @@
 #include <array>
 #include <cstring>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/escape.h"
 #include "common/probe/probe.h"
+#include "common/status_macros.h"
 
 namespace fleet::probe {
 namespace {
@@ -51,15 +55,19 @@ constexpr std::array kEmbeddings = {
     Embedding{{"2002::", 16, "6to4"}, 2},
 };
 
-bool InBlock(const unsigned char* address, int family, const Block& block) {
-  unsigned char network[sizeof(in6_addr)] = {};
-  if (::inet_pton(family, block.network, network) != 1) return false;
-  const auto bytes = static_cast<size_t>(block.bits / 8);
-  if (std::memcmp(address, network, bytes) != 0) return false;
-  const int rest = block.bits % 8;
+/// Whether the first `bits` of both are the same.
+bool SameBits(const unsigned char* a, const unsigned char* b, int bits) {
+  const auto bytes = static_cast<size_t>(bits / 8);
+  if (std::memcmp(a, b, bytes) != 0) return false;
+  const int rest = bits % 8;
   if (rest == 0) return true;
   const int mask = 0xff << (8 - rest) & 0xff;
-  return (address[bytes] & mask) == (network[bytes] & mask);
+  return (a[bytes] & mask) == (b[bytes] & mask);
+}
+
+bool InBlock(const unsigned char* address, int family, const Block& block) {
+  unsigned char network[sizeof(in6_addr)] = {};
+  return ::inet_pton(family, block.network, network) == 1 && SameBits(address, network, block.bits);
 }
 
 /// What block of addresses that are not the public's it stands in; empty for a public one.
@@ -81,7 +89,50 @@ std::string BlockOf6(const unsigned char* address) {
   return InBlock(address, AF_INET6, kPublic6) ? "" : "reserved";
 }
 
+/// A network that the operator has named.
+struct Network {
+  int family = AF_INET;
+  unsigned char bytes[sizeof(in6_addr)] = {};
+  int bits = 0;
+};
+
+absl::StatusOr<Network> ParseNetwork(const std::string& text) {
+  Network network;
+  const std::pair<std::string, std::string> parts = absl::StrSplit(text, absl::MaxSplits('/', 1));
+  network.family = absl::StrContains(parts.first, ':') ? AF_INET6 : AF_INET;
+  const int bits_max = network.family == AF_INET6 ? 128 : 32;
+  network.bits = bits_max;
+  const bool address = ::inet_pton(network.family, parts.first.c_str(), network.bytes) == 1;
+  const bool has_bits = absl::StrContains(text, '/');
+  if (!address || (has_bits && !absl::SimpleAtoi(parts.second, &network.bits)) ||
+      network.bits < 0 || network.bits > bits_max) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quote(text), " is no network: expected such as 10.235.0.0/24 or fd00::/8"));
+  }
+  return network;
+}
+
+bool InNetwork(const std::string& address, const Network& network) {
+  unsigned char bytes[sizeof(in6_addr)] = {};
+  if (::inet_pton(network.family, address.c_str(), bytes) != 1) return false;
+  return SameBits(bytes, network.bytes, network.bits);
+}
+
 }  // namespace
+
+absl::StatusOr<AddressGuard> MakeGuard(absl::Span<const std::string> networks) {
+  std::vector<Network> allowed;
+  for (const std::string& text : networks) {
+    FLEET_ASSIGN_OR_RETURN(const Network network, ParseNetwork(text));
+    allowed.push_back(network);
+  }
+  return AddressGuard([allowed](const std::string& address, int port) {
+    for (const Network& network : allowed) {
+      if (InNetwork(address, network)) return std::string();
+    }
+    return RefusePrivateAddress(address, port);
+  });
+}
 
 std::string RefusePrivateAddress(const std::string& address, int) {
   unsigned char bytes[sizeof(in6_addr)] = {};

@@ -243,6 +243,7 @@ double HttpHop::version() const {
 int64_t HttpHop::content_length() const {
   const std::string* text = header("content-length");
   int64_t length = -1;
+  if (text == nullptr && (status_ == 204 || status_ == 304)) return 0;  // they have no body
   return text != nullptr && absl::SimpleAtoi(*text, &length) ? length : -1;
 }
 

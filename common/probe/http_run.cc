@@ -344,7 +344,10 @@ void HttpRun::AddSamples(SampleSet& samples) const {
   } else {
     samples.Add(kRegex, {}, regex_failed_ ? 1 : 0);
     samples.Add(kHttpLength, {}, replied ? static_cast<double>(hop_->content_length()) : 0);
-    samples.Add(kHttpBody, {}, replied && !too_many_ ? static_cast<double>(hop_->body_bytes()) : 0);
+    samples.Add(kHttpBody, {},
+                replied && redirects_ <= spec_.http.redirects_max
+                    ? static_cast<double>(hop_->body_bytes())
+                    : 0);
     samples.Add(kHttpRedirects, {}, redirects_);
     samples.Add(kHttpTls, {}, replied && parts_.tls() ? 1 : 0);
     samples.Add(kHttpStatus, {}, replied ? result_.status : 0);

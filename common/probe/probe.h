@@ -113,6 +113,11 @@ using AddressGuard = std::function<std::string(const std::string& address, int p
 /// and reserved ones, also inside IPv4-mapped and NAT64 addresses.
 std::string RefusePrivateAddress(const std::string& address, int port);
 
+/// As RefusePrivateAddress, but what is in one of `networks` may be connected to as well: such as
+/// "10.235.0.0/24", "fd00::/8", "127.0.0.1".
+/// Errors: kInvalidArgument, naming what is no network.
+absl::StatusOr<AddressGuard> MakeGuard(absl::Span<const std::string> networks);
+
 /// One question.
 struct Spec {
   Kind kind = Kind::kHttp;

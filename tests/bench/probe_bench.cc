@@ -72,10 +72,11 @@ int Main(double period, size_t count, const std::string& url) {
   const double cpu = CpuSeconds() - before;
   std::sort(lags.begin(), lags.end());
   std::sort(totals.begin(), totals.end());
-  std::printf("cpu_ms %.4f\nlag_p50_ms %.3f\nlag_p99_ms %.3f\ntotal_p50_ms %.3f\nfailed %zu\n"
-              "rss_bytes %.0f\nanonymous_bytes %.0f\n",
-              cpu * 1e3 / static_cast<double>(count), lags[count / 2], lags[count * 99 / 100],
-              totals[count / 2], failed, StatusBytes("VmRSS"), StatusBytes("RssAnon"));
+  std::printf(
+      "cpu_ms %.4f\nlag_p50_ms %.3f\nlag_p99_ms %.3f\ntotal_p50_ms %.3f\nfailed %zu\n"
+      "rss_bytes %.0f\nanonymous_bytes %.0f\n",
+      cpu * 1e3 / static_cast<double>(count), lags[count / 2], lags[count * 99 / 100],
+      totals[count / 2], failed, StatusBytes("VmRSS"), StatusBytes("RssAnon"));
   return 0;
 }
 

@@ -50,5 +50,19 @@ TEST(RefusePrivateAddressTest, RefusesTheRest) {
             "\"10.1.2.3\" is a private address, which is not allowed here");
 }
 
+TEST(MakeGuardTest, AllowsWhatIsNamed) {
+  const auto guard = MakeGuard({"10.235.0.0/23", "fd00::/8", "127.0.0.1"});
+  ASSERT_TRUE(guard.ok());
+  for (const char* address : {"10.235.0.4", "10.235.1.255", "fd12::1", "127.0.0.1", "1.1.1.1"}) {
+    EXPECT_EQ((*guard)(address, 1), "") << address;
+  }
+  for (const char* address : {"10.235.2.0", "127.0.0.2", "fc00::1", "::1", "::ffff:10.235.0.4"}) {
+    EXPECT_NE((*guard)(address, 1), "") << address;
+  }
+  for (const char* text : {"", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "10.0.0.0/", "x/8"}) {
+    EXPECT_FALSE(MakeGuard({text}).ok()) << text;
+  }
+}
+
 }  // namespace
 }  // namespace fleet::probe
