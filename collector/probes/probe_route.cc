@@ -185,6 +185,7 @@ absl::StatusOr<ProbeRoute::Question> ProbeRoute::Read(const HttpRequest& request
     return absl::InvalidArgumentError(absl::StrCat("Unknown module ", Quote(question.module)));
   }
   Spec& spec = question.spec;
+  spec.keep_log = question.debug;
   absl::StatusOr<absl::Duration> timeout = TimeoutOf(request, spec.timeout);
   if (!timeout.ok()) return timeout.status();
   spec.timeout = *timeout;

@@ -99,11 +99,11 @@ class LoopEngine final : public Engine {
     FLEET_ASSERT(found != runs_.end());
     const Done done = std::move(found->second.done);
     // It is still on the stack.
-    loop_.Post([run = std::shared_ptr<Run>(std::move(found->second.run))] {});
+    loop_.Later([run = std::shared_ptr<Run>(std::move(found->second.run))] {});
     runs_.erase(found);
     --running_;
     done(std::move(result));
-    if (!ending_) loop_.Post([this] { Admit(); });
+    if (!ending_ && !queue_.empty()) loop_.Later([this] { Admit(); });
   }
 
   Loop loop_;

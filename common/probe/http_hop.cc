@@ -67,7 +67,9 @@ void HttpHop::Prepare() {
   Set(curl_, CURLOPT_URL, request_.url.c_str());
   Set(curl_, CURLOPT_PROTOCOLS_STR, "http,https");
   Set(curl_, CURLOPT_NOSIGNAL, 1L);
-  Set(curl_, CURLOPT_PROXY, "");  // not even one that the environment names
+  // Not even one that the environment names; nor is it looked for there.
+  Set(curl_, CURLOPT_PROXY, "");
+  Set(curl_, CURLOPT_NOPROXY, "*");
   Set(curl_, CURLOPT_USERAGENT, absl::StrCat("fleet-probe/", Version()).c_str());
   Set(curl_, CURLOPT_ERRORBUFFER, error_);
   Set(curl_, CURLOPT_WRITEFUNCTION, &HttpHop::OnBody);

@@ -110,7 +110,7 @@ void HttpRun::StartHop() {
   same_origin_ =
       parts_.host == first_.host && parts_.port == first_.port && parts_.scheme == first_.scheme;
   seen_.insert(url_);
-  Log(absl::StrCat(method_, " ", OneLine(url_)));
+  Log(method_, " ", url_);
   Resolve(parts_.host, parts_.port, [this] {
     hop_lookup_ = hop_elapsed();
     lookups_ += hop_lookup_;
@@ -238,7 +238,7 @@ void HttpRun::OnDone(CURLcode code) {
 
 void HttpRun::OnReply() {
   result_.status = hop_->status();
-  Log(absl::StrCat("reply ", result_.status));
+  Log("reply ", result_.status);
   if (websocket_) return OnUpgrade();
   const std::string* location = hop_->header("location");
   const bool redirect = result_.status >= 300 && result_.status <= 399 && result_.status != 304 &&

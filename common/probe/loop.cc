@@ -26,9 +26,11 @@ Loop::Loop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CL
 
 void Loop::Run() {
   while (!stopped_) {
+    // What is due by now need not wait for the kernel.
+    RunTimers();
+    RunLater();
     std::array<epoll_event, kEventsMax> events;
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsMax, MillisecondsToWait());
-    RunTimers();
     for (int i = 0; i < count; ++i) {
       const epoll_event& event = events[static_cast<size_t>(i)];
       if (event.data.fd == wake_.get()) {
@@ -81,7 +83,14 @@ void Loop::RunTimers() {
   }
 }
 
+void Loop::RunLater() {
+  std::vector<std::function<void()>> tasks;
+  tasks.swap(later_);
+  for (const std::function<void()>& task : tasks) task();
+}
+
 int Loop::MillisecondsToWait() const {
+  if (!later_.empty()) return 0;
   if (timers_.empty()) return -1;
   const absl::Duration left = timers_.begin()->first.first - Clock::Real().SteadyNow();
   // Rounded up: to wake early would be to wake twice.

@@ -31,6 +31,9 @@ class Loop {
   /// Runs `task` on the loop's thread, soon. Any thread.
   void Post(std::function<void()> task) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  /// Runs `task` when what runs now has returned.
+  void Later(std::function<void()> task) { later_.push_back(std::move(task)); }
+
   /// Calls `ready` with the EPOLL* events, among `events`, EPOLLERR and EPOLLHUP, of `fd`; also now
   /// and then without any. Another call for the same fd replaces the first.
   void Watch(int fd, uint32_t events, std::function<void(uint32_t)> ready);
@@ -46,11 +49,13 @@ class Loop {
   int MillisecondsToWait() const;
   void RunPosted() ABSL_LOCKS_EXCLUDED(mutex_);
   void RunTimers();
+  void RunLater();
 
   const ScopedFd epoll_;
   const ScopedFd wake_;
   bool stopped_ = false;
   uint64_t timers_made_ = 0;
+  std::vector<std::function<void()>> later_;
   std::map<TimerId, std::function<void()>> timers_;
   std::unordered_map<int, std::shared_ptr<std::function<void(uint32_t)>>> watched_;
   Mutex mutex_;

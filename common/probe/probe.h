@@ -133,7 +133,8 @@ struct Spec {
   IcmpSpec icmp;
   WebSocketSpec websocket;
   TlsSpec tls;
-  AddressGuard guard;  // null: every address will do
+  AddressGuard guard;     // null: every address will do
+  bool keep_log = false;  // fill Result::log
 };
 
 /// Phases of a probe; zero for those it did not need. They add up to about `total`.
@@ -183,7 +184,7 @@ struct Result {
   std::vector<std::pair<std::string, std::string>> reported;  // see HttpSpec::report_headers
   /// probe_*, as blackbox_exporter names them.
   SampleSet samples;
-  /// What was done, line by line, for a person who asks why.
+  /// What was done, line by line, for a person who asks why; see Spec::keep_log.
   std::vector<std::string> log;
 };
 

@@ -66,7 +66,7 @@ void Run::OnAddresses(absl::StatusOr<std::vector<std::string>> found, int port,
   if (first_address_.empty()) first_address_ = addresses_.front();
   result_.address = addresses_.front();
   result_.family = FamilyOf(addresses_.front());
-  Log(absl::StrCat("resolved to ", addresses_.front()));
+  Log("resolved to ", addresses_.front());
   const std::string refusal = Refusal(addresses_.front(), port);
   if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
   next();
@@ -85,7 +85,7 @@ bool Run::NextAddress() {
   ++address_at_;
   result_.address = addresses_[address_at_];
   result_.family = FamilyOf(result_.address);
-  Log(absl::StrCat("trying ", result_.address));
+  Log("trying ", result_.address);
   return true;
 }
 
@@ -104,9 +104,10 @@ std::string Run::TimeoutText(absl::string_view doing, absl::Duration span) {
   return absl::StrFormat("%s timeout (%.4g second%s)", doing, seconds, seconds == 1 ? "" : "s");
 }
 
-void Run::Log(std::string line) {
+void Run::AddLog(const std::string& line) {
   if (result_.log.size() >= kLogLinesMax) return;
-  result_.log.push_back(absl::StrFormat("%.6f %s", absl::ToDoubleSeconds(elapsed()), line));
+  result_.log.push_back(
+      absl::StrFormat("%.6f %s", absl::ToDoubleSeconds(elapsed()), OneLine(line)));
 }
 
 void Run::Finish(bool success, UnknownKind unknown, std::string error) {
@@ -125,7 +126,7 @@ void Run::Finish(bool success, UnknownKind unknown, std::string error) {
   result_.success = success;
   result_.unknown = unknown;
   result_.error = OneLine(error);
-  Log(success ? "succeeded" : absl::StrCat("failed: ", result_.error));
+  Log(success ? "succeeded" : "failed: ", result_.error);
   SampleSet& samples = result_.samples;
   samples.Add(kLookup, {}, absl::ToDoubleSeconds(first_lookup_));
   const double protocol = FamilyOf(first_address_) == IpFamily::kIpv6 ? 6 : 4;

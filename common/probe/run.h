@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/probe/curl_driver.h"
 #include "common/probe/loop.h"
 #include "common/probe/probe.h"
@@ -71,7 +72,11 @@ class Run {
   /// "Connection timeout (10 seconds)".
   static std::string TimeoutText(absl::string_view doing, absl::Duration span);
 
-  void Log(std::string line);
+  /// One line of Result::log, as absl::StrCat makes it.
+  template <typename... Parts>
+  void Log(const Parts&... parts) {
+    if (spec_.keep_log) AddLog(absl::StrCat(parts...));
+  }
   bool done() const { return done_; }
   SteadyTime begin() const { return begin_; }
   absl::Duration elapsed() const { return Clock::Real().SteadyNow() - begin_; }
@@ -83,6 +88,7 @@ class Run {
   bool regex_failed_ = false;
 
  private:
+  void AddLog(const std::string& line);
   void Finish(bool success, UnknownKind unknown, std::string error);
   void OnAddresses(absl::StatusOr<std::vector<std::string>> found, int port,
                    const std::function<void()>& next);

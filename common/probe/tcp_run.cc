@@ -114,7 +114,7 @@ void TcpRun::Expire() {
 void TcpRun::Connect() {
   const std::string refusal = Refusal(address(), port_);
   if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
-  Log(absl::StrCat("connecting to ", address(), " port ", port_));
+  Log("connecting to ", address(), " port ", port_);
   state_ = State::kConnecting;
   phase_begin_ = Clock::Real().SteadyNow();
   const SocketAddress to = MakeSocketAddress(address(), port_);
@@ -217,7 +217,7 @@ void TcpRun::Handshake() {
   handshake_done_ = true;
   handshake_ += since(phase_begin_);
   ClearTimers();
-  Log(absl::StrCat(capture_->facts().version, ", ", capture_->facts().certificate.subject));
+  Log(capture_->facts().version, ", ", capture_->facts().certificate.subject);
   std::string soon = ExpiresTooSoon(*result_.tls, spec_.tls);
   if (!soon.empty()) return Fail(std::move(soon));
   state_ = State::kTalking;
@@ -282,7 +282,7 @@ bool TcpRun::Expect(const TcpStep& step) {
 bool TcpRun::TryLine(const std::string& pattern, absl::string_view line) {
   if (absl::EndsWith(line, "\r")) line.remove_suffix(1);
   last_line_ = std::string(line);
-  Log(absl::StrCat("got ", Quote(line)));
+  Log("got ", Quote(line));
   RE2::Options options;
   options.set_log_errors(false);
   options.set_encoding(RE2::Options::EncodingLatin1);  // bytes: whatever they are
