@@ -4,6 +4,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "collector/probes/probe_config.h"
 #include "common/escape.h"
 #include "common/host_name.h"
 
@@ -258,6 +259,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   ReadHosts(config, options, loader);
   ReadLimits(config.limits(), options, loader);
   options.remote_write = ReadRemoteWrite(config, loader);
+  options.probes = ReadProbes(config, loader);
   ReadJournal(config, options, loader);
   options.status_page = ReadStatusPage(config, loader);
   options.publish = ReadPublish(config, loader);

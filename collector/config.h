@@ -7,6 +7,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "collector/probes/probes.h"
 #include "collector/remote_write/options.h"
 #include "collector/web/options.h"
 #include "collector/web/publish_options.h"
@@ -82,6 +83,7 @@ struct CollectorOptions {
   std::vector<ReceiverOptions> remote_write;
   StatusPageOptions status_page;
   std::vector<PublishOptions> publish;
+  std::vector<ProbeCheck> probes;
   JournalLimits journal;
 };
 

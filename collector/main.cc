@@ -64,6 +64,9 @@ int Run(const Arguments& arguments, const StopSignals& stop) {
     std::fprintf(stderr, "%s\n", loader.Problems().c_str());
     return kExitFailure;
   }
+  for (const ConfigProblem& note : loader.notes()) {
+    std::fprintf(stderr, "%s\n", note.ToString().c_str());
+  }
   if (arguments.check_config) {
     std::printf("%s: ok\n", arguments.config.empty() ? "no config" : arguments.config.c_str());
     return 0;

@@ -299,7 +299,11 @@ class ConfigLoader::Reader {
         return absl::OkStatus();
       case FieldDescriptor::CPPTYPE_UINT32:
         if (!whole || number > std::numeric_limits<uint32_t>::max()) break;
-        reflection->SetUInt32(&message, field, static_cast<uint32_t>(number));
+        if (field->is_repeated()) {
+          reflection->AddUInt32(&message, field, static_cast<uint32_t>(number));
+        } else {
+          reflection->SetUInt32(&message, field, static_cast<uint32_t>(number));
+        }
         return absl::OkStatus();
       case FieldDescriptor::CPPTYPE_INT64:
         if (!whole) break;
@@ -339,14 +343,22 @@ void ConfigLoader::LoadText(absl::string_view text, const std::string& file, Mes
   }
 }
 
-void ConfigLoader::AddProblem(const std::string& field, const std::string& message) {
+ConfigProblem ConfigLoader::At(const std::string& field, const std::string& message) {
   // The nearest enclosing field that the text names has the line.
   std::string known = field;
   while (!known.empty() && lines_.count(known) == 0) {
     const size_t cut = known.find_last_of(".[");
     known = cut == std::string::npos ? "" : known.substr(0, cut);
   }
-  problems_.push_back({file_, known.empty() ? 0 : lines_[known], field, message});
+  return {file_, known.empty() ? 0 : lines_[known], field, message};
+}
+
+void ConfigLoader::AddProblem(const std::string& field, const std::string& message) {
+  problems_.push_back(At(field, message));
+}
+
+void ConfigLoader::AddNote(const std::string& field, const std::string& message) {
+  notes_.push_back(At(field, message));
 }
 
 std::string ConfigLoader::Problems() const {

@@ -40,16 +40,23 @@ class ConfigLoader {
   /// Adds a problem that only the caller can know of, at the line where `field` stands.
   void AddProblem(const std::string& field, const std::string& message);
 
+  /// Adds something that is worth knowing but keeps nobody from starting, at the line of `field`.
+  void AddNote(const std::string& field, const std::string& message);
+
   const std::vector<ConfigProblem>& problems() const { return problems_; }
+  const std::vector<ConfigProblem>& notes() const { return notes_; }
   /// All problems, one per line; empty when there are none.
   std::string Problems() const;
 
  private:
   class Reader;
 
+  ConfigProblem At(const std::string& field, const std::string& message);
+
   std::string file_;
   std::map<std::string, int> lines_;  // of each field that the text names
   std::vector<ConfigProblem> problems_;
+  std::vector<ConfigProblem> notes_;
 };
 
 }  // namespace fleet

@@ -44,8 +44,13 @@ struct ProbeCheck {
   std::string pulse_key;              // of type pulse: the secret of its URL
   std::string component;              // its name on the status page; empty: alias, name
   std::string notice;                 // expected to be down; when it works again, this is the news
+  int vantages_down = 0;              // how many must see it fail; 0: two, one where there is one
+  std::vector<int>
+      certificate_days;  // when to warn; empty: 30, 14, 7, 1, as far as they make sense
+  std::string unset;     // why it cannot be asked yet: "settings.media_object is not set"
   absl::Time created_at;
-  probe::Spec spec;  // what the engine is asked; empty for a pulse
+  bool both_families = false;  // IPv4 and IPv6 are looked at, each by itself
+  probe::Spec spec;            // what the engine is asked; empty for a pulse
 };
 
 /// A confirmed failure.
@@ -67,10 +72,12 @@ struct ProbeStatus {
   absl::Time down_since = absl::InfinitePast();  // valid when down
   absl::Time up_since = absl::InfinitePast();    // InfinitePast: never seen up
   std::string error;                             // of now; empty when up
-  std::string caused_by;  // while down: the root cause among hosts and checks
-  bool pending = true;    // nobody has looked yet
-  bool blind = false;     // no vantage can look; `error` says why
-  bool slow = false;      // the current hour's apdex is below 0.8
+  std::string caused_by;          // while down: the root cause among hosts and checks
+  bool pending = true;            // nobody has looked yet
+  bool blind = false;             // no vantage can look; `error` says why
+  bool expected_failure = false;  // it fails, and its `notice` says that this is known
+  bool muted = false;             // nobody is told of what happens
+  bool slow = false;              // the current hour's apdex is below 0.8
   absl::Time last_check_at = absl::InfinitePast();  // InfinitePast: never
   absl::Time next_check_at = absl::InfinitePast();
   int failing_vantages = 0;
