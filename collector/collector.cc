@@ -17,6 +17,7 @@
 #include "collector/keep.h"
 #include "collector/key_store.h"
 #include "collector/keys_service.h"
+#include "collector/probes/probe_side.h"
 #include "collector/self_metrics.h"
 #include "collector/server_tls.h"
 #include "collector/trust.h"
@@ -85,6 +86,7 @@ class RunningCollector final : public Collector {
     hub_.Drain();
     if (fleet_ != nullptr) fleet_->Drain();
     if (history_ != nullptr) history_->Drain();
+    if (probes_ != nullptr) probes_->Stop();
     if (grpc_ != nullptr) grpc_->Stop(grace);
     if (http_ != nullptr) http_->StopAccepting();
   }
@@ -93,6 +95,7 @@ class RunningCollector final : public Collector {
   absl::Status OpenTrust();
   absl::Status OpenKeys();
   absl::Status OpenKeep();
+  absl::Status OpenProbes();
   absl::Status OpenWeb();
   absl::Status ListenGrpc();
   absl::Status ListenHttp();
@@ -106,6 +109,7 @@ class RunningCollector final : public Collector {
   std::unique_ptr<EventLog> events_;
   std::unique_ptr<TrustStore> trust_store_;
   std::unique_ptr<Keep> keep_;  // null: nothing is kept
+  std::unique_ptr<ProbeSide> probes_;
   std::unique_ptr<AnnouncementStore> announcements_;
   IngestHub hub_;
   KeyBook key_book_;
@@ -224,6 +228,15 @@ absl::Status RunningCollector::OpenKeep() {
   return absl::OkStatus();
 }
 
+absl::Status RunningCollector::OpenProbes() {
+  FLEET_ASSIGN_OR_RETURN(probes_, ProbeSide::Start(options_, probe::Engine::Create(), state_,
+                                                   *events_, metrics_, clock_));
+  routes_.Add(probes_->Paths());
+  routes_.set_extra([this] { return probes_->Series(); });
+  metrics_.AddSource([this](SelfMetrics& metrics) { probes_->SetMetrics(metrics); });
+  return absl::OkStatus();
+}
+
 absl::Status RunningCollector::OpenWeb() {
   FLEET_ASSIGN_OR_RETURN(announcements_,
                          AnnouncementStore::Open(DataPath("announcements.db"), clock_));
@@ -233,6 +246,7 @@ absl::Status RunningCollector::OpenWeb() {
   metrics_.AddSource([this](SelfMetrics& metrics) { publisher_->SetMetrics(metrics); });
   state_.SetNoteSource([this](std::vector<std::string>& notes) {
     if (keep_ != nullptr) keep_->AddNotes(notes);
+    probes_->AddNotes(notes);
     publisher_->AddNotes(notes);
   });
   announce_ = std::make_unique<AnnounceService>(*announcements_, *web_, *events_, clock_, *gate_);
@@ -243,6 +257,7 @@ absl::Status RunningCollector::ListenGrpc() {
   ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_, acceptor_->unread(), clock_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
                                           [this] { return acceptor_->Notes(); });
+  fleet_->SetProbes(probes_->probes(), [this](v1::StatusReply& reply) { probes_->AddTo(reply); });
   trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
   keys_service_ =
       std::make_unique<KeysService>(KeysService::Parts{*keys_, *trust_, *events_, *gate_, clock_});
@@ -273,6 +288,7 @@ absl::Status RunningCollector::Listen() {
   FLEET_RETURN_IF_ERROR(OpenTrust());
   FLEET_RETURN_IF_ERROR(OpenKeys());
   FLEET_RETURN_IF_ERROR(OpenKeep());
+  FLEET_RETURN_IF_ERROR(OpenProbes());
   FLEET_RETURN_IF_ERROR(OpenWeb());
   FLEET_RETURN_IF_ERROR(ListenHttp());
   FLEET_RETURN_IF_ERROR(ListenGrpc());

@@ -131,13 +131,19 @@ Exposition::~Exposition() = default;
 
 void Exposition::Collect() {
   absl::flat_hash_map<const PublishedLayout*, size_t> group_of;
+  const auto add = [&](const PublishedLayout* published, Row row) {
+    const auto [entry, added] = group_of.try_emplace(published, groups_.size());
+    if (added) groups_.push_back({published, {}});
+    groups_[entry->second].rows.push_back(row);
+  };
   for (const HostView& host : view_.hosts) {
     for (const CheckView& check : host.checks) {
       if (check.published == nullptr) continue;
-      const auto [entry, added] = group_of.try_emplace(check.published.get(), groups_.size());
-      if (added) groups_.push_back({check.published.get(), {}});
-      groups_[entry->second].rows.push_back({check.block.get(), host.facts.get()});
+      add(check.published.get(), {check.block.get(), host.facts.get()});
     }
+  }
+  for (const ExtraSeries& extra : view_.extra) {
+    add(extra.published.get(), {extra.block.get(), extra.facts.get()});
   }
   absl::flat_hash_map<const FamilyInfo*, size_t> family_of;
   for (uint32_t group = 0; group < groups_.size(); ++group) {

@@ -2,15 +2,27 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
+#include "collector/probes/probe_status.h"
 #include "common/escape.h"
+#include "common/status_macros.h"
 
 namespace fleet::collector {
+namespace {
+
+constexpr size_t kDowntimesMax = 10'000;  // of one reply
+
+absl::Status NoSuchProbe(absl::string_view name) {
+  return absl::NotFoundError(absl::StrCat("no probe ", Quote(name)));
+}
+
+}  // namespace
 
 /// One call. Its mutex is taken after the service's, never before.
 class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusReply> {
@@ -129,7 +141,76 @@ grpc::ServerWriteReactor<v1::StatusReply>* FleetService::Status(
 v1::StatusReply FleetService::Reply(const v1::StatusRequest& request) const {
   v1::StatusReply reply = state_.Status(request);
   for (std::string& note : notes_()) reply.add_notes(std::move(note));
+  if (request.host().empty() && add_probes_) add_probes_(reply);
   return reply;
+}
+
+void FleetService::SetProbes(collector::Probes& probes, std::function<void(v1::StatusReply&)> add) {
+  probes_ = &probes;
+  add_probes_ = std::move(add);
+}
+
+absl::Status FleetService::FillProbes(const v1::ProbesRequest& request,
+                                      v1::ProbesReply& reply) const {
+  if (probes_ == nullptr) return absl::OkStatus();
+  const absl::Time now = clock_.Now();
+  if (request.probe().empty()) {
+    for (const ProbeView& view : probes_->List()) FillProbe(view, now, *reply.add_probes());
+    return absl::OkStatus();
+  }
+  const std::optional<ProbeView> view = probes_->Find(request.probe());
+  if (!view.has_value()) return NoSuchProbe(request.probe());
+  FillProbe(*view, now, *reply.add_probes());
+  return absl::OkStatus();
+}
+
+absl::Status FleetService::FillDowntimes(const v1::DowntimesRequest& request,
+                                         v1::DowntimesReply& reply) const {
+  const absl::Time now = clock_.Now();
+  reply.set_now_seconds(absl::ToDoubleSeconds(now - absl::UnixEpoch()));
+  if (probes_ == nullptr) return absl::OkStatus();
+  std::string token;
+  if (!request.probe().empty()) {
+    const std::optional<ProbeView> view = probes_->Find(request.probe());
+    if (!view.has_value()) return NoSuchProbe(request.probe());
+    token = view->check->token;
+  }
+  absl::Time since = absl::InfinitePast();
+  if (request.since_ago_seconds() > 0) since = now - absl::Seconds(request.since_ago_seconds());
+  if (request.since_unix_seconds() > 0) {
+    since = absl::UnixEpoch() + absl::Seconds(request.since_unix_seconds());
+  }
+  std::map<std::string, std::string> names;
+  for (const ProbeView& view : probes_->List()) names[view.check->token] = view.check->name;
+  const size_t limit =
+      request.limit() == 0 ? kDowntimesMax : std::min<size_t>(request.limit(), kDowntimesMax);
+  FLEET_ASSIGN_OR_RETURN(const std::vector<Downtime> downtimes,
+                         probes_->Downtimes(token, 0, limit));
+  for (const Downtime& downtime : downtimes) {
+    if (downtime.ended_at.has_value() && *downtime.ended_at < since) continue;
+    const auto name = names.find(downtime.token);
+    FillDowntime(downtime, name == names.end() ? downtime.token : name->second,
+                 *reply.add_downtimes());
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* FleetService::Probes(grpc::CallbackServerContext* context,
+                                               const v1::ProbesRequest* request,
+                                               v1::ProbesReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<Identity> identity = gate_.Identify(PeerOf(*context));
+  reactor->Finish(ToGrpc(identity.ok() ? FillProbes(*request, *reply) : identity.status()));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* FleetService::Downtimes(grpc::CallbackServerContext* context,
+                                                  const v1::DowntimesRequest* request,
+                                                  v1::DowntimesReply* reply) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  const absl::StatusOr<Identity> identity = gate_.Identify(PeerOf(*context));
+  reactor->Finish(ToGrpc(identity.ok() ? FillDowntimes(*request, *reply) : identity.status()));
+  return reactor;
 }
 
 bool FleetService::Enter(Reactor* reactor) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "collector/identity.h"
+#include "collector/probes/probes.h"
 #include "collector/self_metrics.h"
 #include "collector/state.h"
 #include "common/clock.h"
@@ -30,8 +31,19 @@ class FleetService final : public v1::Fleet::CallbackService {
   FleetService(FleetState& state, SelfMetrics& metrics, Clock& clock, Gate& gate, Notes notes);
   ~FleetService() override;
 
+  /// Its probes, which must outlive it, and how they are added to the status of the whole fleet.
+  /// Before traffic.
+  void SetProbes(collector::Probes& probes, std::function<void(v1::StatusReply&)> add);
+
   grpc::ServerWriteReactor<v1::StatusReply>* Status(grpc::CallbackServerContext* context,
                                                     const v1::StatusRequest* request) override;
+
+  grpc::ServerUnaryReactor* Probes(grpc::CallbackServerContext* context,
+                                   const v1::ProbesRequest* request,
+                                   v1::ProbesReply* reply) override;
+  grpc::ServerUnaryReactor* Downtimes(grpc::CallbackServerContext* context,
+                                      const v1::DowntimesRequest* request,
+                                      v1::DowntimesReply* reply) override;
 
   /// Ends every watch and admits no more.
   void Drain();
@@ -41,6 +53,8 @@ class FleetService final : public v1::Fleet::CallbackService {
   class Reactor;
 
   v1::StatusReply Reply(const v1::StatusRequest& request) const;
+  absl::Status FillProbes(const v1::ProbesRequest& request, v1::ProbesReply& reply) const;
+  absl::Status FillDowntimes(const v1::DowntimesRequest& request, v1::DowntimesReply& reply) const;
   /// Admits a watcher; false while draining.
   bool Enter(Reactor* reactor);
   void Leave(Reactor* reactor);
@@ -53,6 +67,8 @@ class FleetService final : public v1::Fleet::CallbackService {
   Clock& clock_;
   Gate& gate_;
   const Notes notes_;
+  collector::Probes* probes_ = nullptr;  // null: there are none
+  std::function<void(v1::StatusReply&)> add_probes_;
   mutable Mutex mutex_;
   std::list<Reactor*> watchers_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -19,6 +19,7 @@ struct MethodAccess {
 /// A new method is nobody's until it stands here.
 constexpr MethodAccess kMethods[] = {
     {"/fleet.v1.Ingest/Upload", Access::kAgent},  {"/fleet.v1.Fleet/Status", Access::kAdmin},
+    {"/fleet.v1.Fleet/Probes", Access::kAdmin},   {"/fleet.v1.Fleet/Downtimes", Access::kAdmin},
     {"/fleet.v1.Trust/Join", Access::kAnyone},    {"/fleet.v1.Trust/Renew", Access::kAgentOrAdmin},
     {"/fleet.v1.History/Series", Access::kAdmin}, {"/fleet.v1.History/StatusAt", Access::kAdmin},
     {"/fleet.v1.History/Events", Access::kAdmin}, {"/fleet.v1.History/Export", Access::kAdmin},

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/exposition.h"
+#include "collector/probes/probe_series.h"
 #include "collector/self_metrics.h"
 #include "common/metric.h"
 
@@ -13,8 +14,9 @@ void AppendHeader(absl::string_view title, std::string& text) {
 }
 
 void AppendRow(const MetricDesc& desc, std::string& text) {
-  absl::StrAppend(&text, "| `", desc.name, "` | ", MetricTypeName(desc.type), " | ", desc.help,
-                  " |\n");
+  const bool histogram = desc.name == self::kProbeLag.name;
+  absl::StrAppend(&text, "| `", desc.name, "` | ",
+                  histogram ? "histogram" : MetricTypeName(desc.type), " | ", desc.help, " |\n");
 }
 
 }  // namespace
@@ -23,6 +25,8 @@ std::string RenderMetricsDoc() {
   std::string text;
   AppendHeader("The collector, of hosts and checks (/metrics)", text);
   for (const MetricDesc& desc : BuiltinMetrics()) AppendRow(desc, text);
+  AppendHeader("The collector, of probes (/metrics)", text);
+  for (const MetricDesc& desc : ProbeMetricDescs()) AppendRow(desc, text);
   AppendHeader("The collector, of itself (/metrics/self)", text);
   for (const MetricDesc* desc : self::Descriptors()) AppendRow(*desc, text);
   return text;

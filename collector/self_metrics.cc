@@ -2,6 +2,7 @@
 
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
@@ -62,6 +63,14 @@ absl::Span<const MetricDesc* const> Descriptors() {
       &kPublishFiles,
       &kPublishFailures,
       &kPublishAge,
+      &kProbeBlind,
+      &kProbeDropped,
+      &kProbeLooks,
+      &kProbeMissed,
+      &kProbeRunning,
+      &kProbeLag,
+      &kProbeWaiting,
+      &kProbeWriteErrors,
   };
   return kAll;
 }
@@ -69,6 +78,10 @@ absl::Span<const MetricDesc* const> Descriptors() {
 }  // namespace self
 
 namespace {
+
+// Seconds. Whoever is later than the last of them has missed its turn.
+constexpr double kLagEdges[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+                                0.1,   0.25,   0.5,   1,    2.5,   10};
 
 prometheus::Labels ToLabels(absl::Span<const Label> labels) {
   prometheus::Labels out;
@@ -121,6 +134,16 @@ void SelfMetrics::Set(const MetricDesc& desc, absl::Span<const Label> labels, do
   prometheus::Counter& counter = library_->CounterOf(desc, labels);
   const double before = counter.Value();
   if (value > before) counter.Increment(value - before);
+}
+
+void SelfMetrics::Observe(const MetricDesc& desc, absl::Span<const Label> labels, double value) {
+  prometheus::BuildHistogram()
+      .Name(std::string(desc.name))
+      .Help(std::string(desc.help))
+      .Register(library_->registry)
+      .Add(ToLabels(labels),
+           prometheus::Histogram::BucketBoundaries(std::begin(kLagEdges), std::end(kLagEdges)))
+      .Observe(value);
 }
 
 void SelfMetrics::AddSource(std::function<void(SelfMetrics&)> source) {

@@ -139,6 +139,28 @@ inline constexpr MetricDesc kPublishFailures = {
 inline constexpr MetricDesc kPublishAge = {"fleet_collector_publish_age_seconds",
                                            MetricType::kGauge,
                                            "Age of the status page that a publish target has."};
+inline constexpr MetricDesc kProbeBlind = {
+    "fleet_probe_blind_looks_total", MetricType::kCounter,
+    "Looks of probes that could not be tried, so that they say nothing of the target."};
+inline constexpr MetricDesc kProbeDropped = {"fleet_probe_dropped_looks_total",
+                                             MetricType::kCounter,
+                                             "Looks of probes not judged: too many waited."};
+inline constexpr MetricDesc kProbeLooks = {"fleet_probe_looks_total", MetricType::kCounter,
+                                           "Looks of probes that were judged."};
+inline constexpr MetricDesc kProbeMissed = {
+    "fleet_probe_missed_turns_total", MetricType::kCounter,
+    "Turns of probes at which nobody looked, because it was too late or the look before was still "
+    "running."};
+inline constexpr MetricDesc kProbeRunning = {"fleet_probe_running", MetricType::kGauge,
+                                             "Looks of probes that are under way."};
+inline constexpr MetricDesc kProbeLag = {"fleet_probe_schedule_lag_seconds",
+                                         MetricType::kUntyped,  // a histogram: see Observe
+                                         "How long after its time each look of a probe began."};
+inline constexpr MetricDesc kProbeWaiting = {"fleet_probe_waiting_looks", MetricType::kGauge,
+                                             "Looks of probes that wait to be judged."};
+inline constexpr MetricDesc kProbeWriteErrors = {
+    "fleet_probe_write_errors_total", MetricType::kCounter,
+    "Times the disk refused to take what probes find."};
 inline constexpr MetricDesc kCpu = {"process_cpu_seconds_total", MetricType::kCounter,
                                     "Total user and system CPU time spent in seconds.", true};
 inline constexpr MetricDesc kResident = {"process_resident_memory_bytes", MetricType::kGauge,
@@ -179,6 +201,8 @@ class SelfMetrics {
   void Count(const MetricDesc& desc, absl::Span<const Label> labels, double value = 1);
   /// A gauge, or a counter whose value somebody else keeps.
   void Set(const MetricDesc& desc, absl::Span<const Label> labels, double value);
+  /// One observation of a histogram; its edges are those of kLagEdges.
+  void Observe(const MetricDesc& desc, absl::Span<const Label> labels, double value);
   /// Called before each Render to Set what others know, by one thread at a time.
   void AddSource(std::function<void(SelfMetrics&)> source);
   /// Forgets every source, when what they look at goes.

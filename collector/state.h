@@ -124,9 +124,17 @@ struct RestoredCheck {
   absl::Time last_success = absl::InfinitePast();
 };
 
+/// Series that are no host's. What it points to is immutable.
+struct ExtraSeries {
+  std::shared_ptr<const PublishedLayout> published;
+  std::shared_ptr<const double[]> block;
+  std::shared_ptr<const HostFacts> facts;  // only its tails are used
+};
+
 /// The fleet at one moment, sorted by name. Holds nothing up: what it points to is immutable.
 struct FleetView {
   std::vector<HostView> hosts;
+  std::vector<ExtraSeries> extra;  // what else is shown
   uint64_t hosts_refused = 0;
 };
 
@@ -231,6 +239,11 @@ Verdict HostVerdict(const HostView& host);
 
 /// Fills in what each failing check of `view` follows from, by what is known of `all`. Pure.
 void ResolveCauses(const FleetView& all, const StateOptions& options, FleetView& view);
+
+/// The root cause of what depends on `parent` and fails, by what is known of `all`; empty when
+/// `parent` does not fail. Pure.
+std::string CauseThrough(const FleetView& all, const StateOptions& options,
+                         const std::string& parent);
 
 /// What Status answers, from a view of all hosts. Pure.
 v1::StatusReply MakeStatus(const FleetView& view, const StateOptions& options,

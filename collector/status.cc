@@ -205,6 +205,19 @@ void ResolveCauses(const FleetView& all, const StateOptions& options, FleetView&
   }
 }
 
+std::string CauseThrough(const FleetView& all, const StateOptions& options,
+                         const std::string& parent) {
+  CauseGraph graph = MakeGraph(all, options);
+  // A check that never reported cannot fail; its host can.
+  std::vector<std::string> parents = {parent};
+  for (size_t cut = parent.rfind('/'); cut != std::string::npos && cut > 0;
+       cut = parent.rfind('/', cut - 1)) {
+    parents.push_back(parent.substr(0, cut));
+  }
+  graph.Add("", Verdict::kCrit, std::move(parents));
+  return graph.RootCause("");
+}
+
 v1::StatusReply MakeStatus(const FleetView& view, const StateOptions& options,
                            const v1::StatusRequest& request) {
   const CauseGraph graph = MakeGraph(view, options);

@@ -39,15 +39,16 @@ namespace {
 /// Reading a month takes its time.
 constexpr auto kPastTimeout = std::chrono::seconds(120);
 
-/// One call of the History service.
-template <typename Reply, typename Request>
+/// One call of `Service`.
+template <typename Service, typename Reply, typename Request>
 absl::StatusOr<Reply> Ask(const ClientOptions& options, const Request& request,
-                          grpc::Status (v1::History::Stub::*method)(grpc::ClientContext*,
-                                                                    const Request&, Reply*)) {
-  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::History::Stub> stub,
-                         Connect<v1::History>(options));
+                          grpc::Status (Service::Stub::*method)(grpc::ClientContext*,
+                                                                const Request&, Reply*),
+                          std::chrono::milliseconds timeout = kPastTimeout) {
+  FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<typename Service::Stub> stub,
+                         Connect<Service>(options));
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kPastTimeout);
+  context.set_deadline(std::chrono::system_clock::now() + timeout);
   Reply reply;
   FLEET_RETURN_IF_ERROR(ToStatus(options, (stub.get()->*method)(&context, request, &reply)));
   return reply;
@@ -57,17 +58,28 @@ absl::StatusOr<Reply> Ask(const ClientOptions& options, const Request& request,
 
 absl::StatusOr<v1::SeriesReply> FetchSeries(const ClientOptions& options,
                                             const v1::SeriesRequest& request) {
-  return Ask(options, request, &v1::History::Stub::Series);
+  return Ask<v1::History>(options, request, &v1::History::Stub::Series);
 }
 
 absl::StatusOr<v1::StatusReply> FetchStatusAt(const ClientOptions& options,
                                               const v1::StatusAtRequest& request) {
-  return Ask(options, request, &v1::History::Stub::StatusAt);
+  return Ask<v1::History>(options, request, &v1::History::Stub::StatusAt);
 }
 
 absl::StatusOr<v1::EventsReply> FetchEvents(const ClientOptions& options,
                                             const v1::EventsRequest& request) {
-  return Ask(options, request, &v1::History::Stub::Events);
+  return Ask<v1::History>(options, request, &v1::History::Stub::Events);
+}
+
+absl::StatusOr<v1::ProbesReply> FetchProbes(const ClientOptions& options,
+                                            const v1::ProbesRequest& request) {
+  return Ask<v1::Fleet>(options, request, &v1::Fleet::Stub::Probes,
+                        absl::ToChronoMilliseconds(options.timeout));
+}
+
+absl::StatusOr<v1::DowntimesReply> FetchDowntimes(const ClientOptions& options,
+                                                  const v1::DowntimesRequest& request) {
+  return Ask<v1::Fleet>(options, request, &v1::Fleet::Stub::Downtimes);
 }
 
 absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& request,

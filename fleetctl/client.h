@@ -29,6 +29,12 @@ struct ClientOptions {
 absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,
                                             const v1::StatusRequest& request);
 
+/// The probes, and their downtimes. Errors: those of FetchStatus.
+absl::StatusOr<v1::ProbesReply> FetchProbes(const ClientOptions& options,
+                                            const v1::ProbesRequest& request);
+absl::StatusOr<v1::DowntimesReply> FetchDowntimes(const ClientOptions& options,
+                                                  const v1::DowntimesRequest& request);
+
 /// Calls `show` with the state now and after each change, until it returns false or the stream ends
 /// (the status says why).
 absl::Status WatchStatus(const ClientOptions& options, v1::StatusRequest request,

@@ -35,6 +35,8 @@ absl::Span<const Command> Commands();
 Command::Run AddStatus(CLI::App& app, Context& context);
 Command::Run AddExplain(CLI::App& app, Context& context);
 Command::Run AddHosts(CLI::App& app, Context& context);
+Command::Run AddProbes(CLI::App& app, Context& context);
+Command::Run AddDowntimes(CLI::App& app, Context& context);
 Command::Run AddHistory(CLI::App& app, Context& context);
 Command::Run AddEvents(CLI::App& app, Context& context);
 Command::Run AddExport(CLI::App& app, Context& context);

@@ -13,9 +13,9 @@ namespace fleet::ctl {
 
 absl::Span<const Command> Commands() {
   static constexpr Command kCommands[] = {
-      {AddStatus}, {AddExplain},  {AddHosts},  {AddHistory},    {AddEvents},
-      {AddExport}, {AddAnnounce}, {AddEnroll}, {AddJoin},       {AddRevoke},
-      {AddRetire}, {AddCa},       {AddKey},    {AddCompletion}, {AddComplete},
+      {AddStatus}, {AddExplain}, {AddHosts},    {AddProbes},     {AddDowntimes}, {AddHistory},
+      {AddEvents}, {AddExport},  {AddAnnounce}, {AddEnroll},     {AddJoin},      {AddRevoke},
+      {AddRetire}, {AddCa},      {AddKey},      {AddCompletion}, {AddComplete},
   };
   return kCommands;
 }

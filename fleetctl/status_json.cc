@@ -35,6 +35,18 @@ Json CheckJson(const v1::CheckStatus& check) {
   return object;
 }
 
+Json ProbeJson(const v1::ProbeState& probe) {
+  Json object = {{"name", probe.name()},
+                 {"token", probe.token()},
+                 {"verdict", Word(probe.verdict())},
+                 {"down", probe.down()},
+                 {"uptimePercent", probe.uptime_percent()},
+                 {"reason", probe.reason()}};
+  if (!probe.caused_by().empty()) object["causedBy"] = probe.caused_by();
+  AddKind(probe.unknown(), object);
+  return object;
+}
+
 }  // namespace
 
 std::string RenderStatusJson(const v1::StatusReply& reply) {
@@ -50,8 +62,11 @@ std::string RenderStatusJson(const v1::StatusReply& reply) {
     for (const v1::CheckStatus& check : host.checks()) object["checks"].push_back(CheckJson(check));
     hosts.push_back(std::move(object));
   }
-  const Json whole = {
-      {"verdict", Word(reply.verdict())}, {"hosts", std::move(hosts)}, {"probes", Json::array()}};
+  Json probes = Json::array();
+  for (const v1::ProbeState& probe : reply.probes()) probes.push_back(ProbeJson(probe));
+  const Json whole = {{"verdict", Word(reply.verdict())},
+                      {"hosts", std::move(hosts)},
+                      {"probes", std::move(probes)}};
   return whole.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

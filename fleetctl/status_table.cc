@@ -5,15 +5,16 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/units.h"
+#include "fleetctl/probe_view.h"
 #include "fleetctl/status_view.h"
 #include "fleetctl/text.h"
 
 namespace fleet::ctl {
 namespace {
 
-/// One thing that is not ok: a silent host, or a check.
+/// One thing that is not ok: a silent host, a check or a probe.
 struct Problem {
-  std::string name;  // "tempo" or "tempo/disk"
+  std::string name;  // "tempo", "tempo/disk" or "probe chitter.xyz"
   v1::Verdict verdict;
   v1::UnknownKind unknown;
   std::string reason;
@@ -95,6 +96,16 @@ std::vector<Problem> FindProblems(const v1::StatusReply& reply) {
       }
       problems.push_back(std::move(problem));
     }
+  }
+  for (const v1::ProbeState& probe : reply.probes()) {
+    if (probe.verdict() == v1::VERDICT_OK) continue;
+    problems.push_back({absl::StrCat("probe ", probe.name()),
+                        probe.verdict(),
+                        probe.unknown(),
+                        probe.reason(),
+                        probe.caused_by(),
+                        probe.last_look_age_seconds(),
+                        {}});
   }
   std::stable_sort(problems.begin(), problems.end(), [](const Problem& a, const Problem& b) {
     // Causes before what follows from them, then worst first.
@@ -187,10 +198,19 @@ std::string Headline(const v1::StatusReply& reply, const ViewOptions& options) {
       ++checks;
     }
   }
+  std::string probes;
+  if (!reply.probes().empty()) {
+    std::map<int, int> by_verdict;
+    for (const v1::ProbeState& probe : reply.probes()) ++by_verdict[probe.verdict()];
+    probes =
+        absl::StrCat(", ", reply.probes_size(), reply.probes_size() == 1 ? " probe" : " probes",
+                     " (", Counts(by_verdict), ")");
+  }
   const std::string verdict = VerdictText(reply.verdict(), {});
   return absl::StrCat("fleet ", Paint(verdict, reply.verdict(), options.color), ": ",
                       reply.hosts_size(), reply.hosts_size() == 1 ? " host, " : " hosts, ", checks,
-                      " checks", checks > 0 ? absl::StrCat(" (", Counts(counts), ")") : "", "\n\n");
+                      " checks", checks > 0 ? absl::StrCat(" (", Counts(counts), ")") : "", probes,
+                      "\n\n");
 }
 
 std::string HostTable(const v1::StatusReply& reply, const ViewOptions& options) {
@@ -225,12 +245,19 @@ std::string CheckTable(const v1::StatusReply& reply, const ViewOptions& options)
 }  // namespace
 
 std::string RenderStatusTable(const v1::StatusReply& reply, const ViewOptions& options) {
-  if (reply.hosts().empty()) {
+  if (reply.hosts().empty() && reply.probes().empty()) {
     return "no host has reported yet; start fleet-agent on one and point it here\n";
   }
   std::string out = Headline(reply, options);
-  absl::StrAppend(&out, options.wide || options.detail ? CheckTable(reply, options)
-                                                       : HostTable(reply, options));
+  if (!reply.hosts().empty()) {
+    absl::StrAppend(&out, options.wide || options.detail ? CheckTable(reply, options)
+                                                         : HostTable(reply, options));
+  }
+  if (options.wide && !reply.probes().empty()) {
+    v1::ProbesReply probes;
+    *probes.mutable_probes() = reply.probes();
+    absl::StrAppend(&out, "\n", RenderProbes(probes, options));
+  }
   AppendProblems(reply, options, out);
   AppendAbsent(reply, options, out);
   AppendNotes(reply, options, out);

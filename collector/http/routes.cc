@@ -143,7 +143,9 @@ HttpResponse Routes::Exposed(const HttpRequest& request, FleetView view) const {
 }
 
 HttpResponse Routes::Metrics(const HttpRequest& request) const {
-  return Exposed(request, state_.Snapshot());
+  FleetView view = state_.Snapshot();
+  if (extra_) view.extra = extra_();
+  return Exposed(request, std::move(view));
 }
 
 HttpResponse Routes::HostMetrics(const HttpRequest& request) const {

@@ -27,6 +27,9 @@ class Routes {
   /// Whether /-/ready says so.
   void set_ready(bool ready) { ready_ = ready; }
 
+  /// What /metrics shows beside the hosts. Before traffic; called by any thread.
+  void set_extra(std::function<std::vector<ExtraSeries>()> extra) { extra_ = std::move(extra); }
+
   /// One path, or a family of them.
   struct Route {
     std::string pattern;  // '*' stands for one segment
@@ -51,6 +54,7 @@ class Routes {
   HttpResponse Exposed(const HttpRequest& request, FleetView view) const;
 
   std::vector<Route> routes_;
+  std::function<std::vector<ExtraSeries>()> extra_;
   const FleetState& state_;
   SelfMetrics& metrics_;
   const AccessKeys keys_;

@@ -89,9 +89,15 @@ class ProbeBook final : public Probes {
   void StopLooking();
 
   /// The newest samples of each probe and vantage that are not stale, with the probe.
+  struct Seen {
+    std::string vantage;
+    probe::IpFamily family;  // kAny unless both are looked at
+    SampleSet samples;
+  };
   struct Sampled {
     ProbeView view;
-    std::vector<std::pair<std::string, SampleSet>> by_vantage;
+    size_t downtimes = 0;  // of the last kUptimeSpan
+    std::vector<Seen> seen;
   };
   std::vector<Sampled> Samples() const;
 

@@ -128,12 +128,11 @@ std::vector<ProbeBook::Sampled> ProbeBook::Samples() const {
   std::vector<Sampled> all;
   for (const std::string& token : order_) {
     const ProbeEntry& entry = entries_.at(token);
-    Sampled& sampled = all.emplace_back(Sampled{View(entry), {}});
+    Sampled& sampled = all.emplace_back(Sampled{View(entry), entry.downs.size(), {}});
     const absl::Duration horizon = Confirmation::Horizon(entry.Rule());
     for (const auto& [key, samples] : entry.samples) {
       if (now - samples.at > horizon) continue;
-      std::string vantage = key.first;
-      sampled.by_vantage.emplace_back(std::move(vantage), samples.samples);
+      sampled.seen.push_back({key.first, key.second, samples.samples});
     }
   }
   return all;

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "collector/config.h"
 #include "collector/probes/probe_spec.h"
@@ -20,7 +21,7 @@
 namespace fleet::collector {
 namespace {
 
-constexpr absl::Duration kPeriodMin = absl::Seconds(5);
+constexpr absl::Duration kPeriodMin = absl::Seconds(1);
 constexpr absl::Duration kPeriodMax = absl::Hours(24 * 35);
 constexpr absl::Duration kTimeoutMax = absl::Seconds(60);
 constexpr size_t kPulseKeyBytesMin = 8;
@@ -48,8 +49,14 @@ class ProbeReader {
     }
     CheckFits();
     if (check_.alias.empty()) check_.alias = check_.name;
+    if (!unset_.empty()) {
+      check_.unset = absl::StrCat(absl::StrJoin(unset_, ", "),
+                                  unset_.size() == 1 ? " is not set" : " are not set");
+    }
     return std::move(check_);
   }
+  /// The settings that it needs and that are empty, when it was read.
+  const std::set<std::string>& unset() const { return unset_; }
 
  private:
   void Problem(absl::string_view key, const std::string& message) {
@@ -77,7 +84,7 @@ class ProbeReader {
       if (found == settings_.end()) {
         Problem(key, absl::StrCat("settings has no ", Quote(name)));
       } else if (found->second.empty()) {
-        check_.unset = absl::StrCat("settings.", name, " is not set");
+        unset_.insert(absl::StrCat("settings.", name));
         out += "unset";
       } else {
         out += found->second;
@@ -121,7 +128,7 @@ class ProbeReader {
     if (from_.has_period()) {
       check_.period = absl::Seconds(from_.period());
       if (check_.period < kPeriodMin || check_.period > kPeriodMax) {
-        Problem("period", "expected 5s to 35d");
+        Problem("period", "expected 1s to 35d");
       }
     }
     if (from_.has_apdex_t()) check_.apdex_t = from_.apdex_t();
@@ -235,6 +242,10 @@ class ProbeReader {
     for (const auto& [name, pattern] : Sorted(expect.headers_not())) {
       http.header_rules.push_back({name, Pattern("expect.headers_not", pattern), false, true});
     }
+    if (!expect.location().empty()) {
+      http.header_rules.push_back(
+          {"Location", Pattern("expect.location", expect.location()), true, true});
+    }
     for (const auto& [path, value] : Sorted(expect.json())) {
       probe::JsonRule rule{path, std::nullopt};
       if (value != "*") rule.equals = Filled("expect.json", value);
@@ -317,6 +328,7 @@ class ProbeReader {
   const v1::ProbeConfig& from_;
   const std::string at_;
   ConfigLoader& loader_;
+  std::set<std::string> unset_;
   ProbeCheck check_;
 };
 
@@ -343,15 +355,16 @@ std::vector<ProbeCheck> ReadProbes(const v1::CollectorConfig& config, ConfigLoad
   std::map<std::string, std::string> waiting;  // by setting: the names of those that need it
   for (int i = 0; i < config.probes_size(); ++i) {
     const std::string at = absl::StrCat("probes[", i, "]");
-    ProbeCheck check = ProbeReader(config, config.probes(i), at, loader).Read();
+    ProbeReader reader(config, config.probes(i), at, loader);
+    ProbeCheck check = reader.Read();
     if (!check.name.empty() && !names.insert(check.name).second) {
       loader.AddProblem(at + ".name", absl::StrCat("another probe is called ", Quote(check.name)));
     }
     if (!check.token.empty() && !tokens.insert(check.token).second) {
       loader.AddProblem(at + ".token", absl::StrCat("another probe has ", Quote(check.token)));
     }
-    if (!check.unset.empty()) {
-      std::string& text = waiting[check.unset.substr(0, check.unset.find(' '))];
+    for (const std::string& setting : reader.unset()) {
+      std::string& text = waiting[setting];
       absl::StrAppend(&text, text.empty() ? "" : ", ", check.name);
     }
     checks.push_back(std::move(check));

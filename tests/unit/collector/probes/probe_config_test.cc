@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 
 #include "collector/probes/probe_spec.h"
+#include "tests/support/process.h"
+#include "tests/support/temp_host.h"
 
 namespace fleet::collector {
 namespace {
@@ -162,7 +164,7 @@ TEST_F(ProbeConfigTest, SaysEverythingThatIsWrongAtItsPlace) {
   Read(R"(
 probes:
 - {name: a, url: "ftp://x"}
-- {name: a, url: "https://x", token: ABC!, period: 1s, apdex_t: 3s, parent: "/", ip: 5}
+- {name: a, url: "https://x", token: ABC!, period: 100ms, apdex_t: 3s, parent: "/", ip: 5}
 - {name: b, url: "tcp://x"}
 - {name: c, url: "https://x", expect: {status: [99], body_matches: "("}}
 - {name: d, url: "tcp://x:1", report_headers: [a]}
@@ -178,7 +180,7 @@ probes:
   for (const char* expected :
        {"collector.yaml:3: probes[0].url: is invalid: expected https://",
         "collector.yaml:4: probes[1].name: another probe is called \"a\"",
-        "probes[1].token: expected up to 16", "probes[1].period: expected 5s to 35d",
+        "probes[1].token: expected up to 16", "probes[1].period: expected 1s to 35d",
         "probes[1].apdex_t: is not included in the list (given: 3)", "probes[1].parent: ",
         "probes[1].ip: expected any, 4, 6 or both", "collector.yaml:5: probes[2].url: is invalid",
         "probes[3].expect.status: expected 200, 200-299 or any",
@@ -210,6 +212,21 @@ probes:
   EXPECT_EQ(checks[0].unset, "settings.object is not set");
   EXPECT_EQ(checks[1].unset, "settings.object is not set");
   EXPECT_EQ(checks[2].unset, "");
+}
+
+TEST_F(ProbeConfigTest, TheProbesOfChitterWaitForWhatOnlyItsAdminKnows) {
+  const std::string yaml =
+      test::ReadFile(absl::StrCat(FLEET_SOURCE_DIR, "/deploy/chitter/collector.yaml"));
+  std::map<std::string, ProbeCheck> by_name;
+  for (ProbeCheck& check : Read(yaml)) by_name[check.name] = std::move(check);
+  EXPECT_EQ(loader_.Problems(), "");
+  EXPECT_THAT(loader_.notes(), SizeIs(8));
+  EXPECT_EQ(by_name.at("chitter.xyz").token, "1kae");
+  EXPECT_EQ(by_name.at("chitter.xyz").unset, "");
+  EXPECT_EQ(by_name.at("media").token, "ljag");
+  EXPECT_EQ(by_name.at("media").unset, "settings.media_host is not set");
+  EXPECT_TRUE(by_name.at("Redis of tempo is closed").spec.tcp.expect_closed);
+  EXPECT_NE(by_name.at("chitter.xyz/system").notice, "");
 }
 
 TEST(ProbeSpec, SpeaksToTheApiAsUpdownDoes) {
