@@ -240,7 +240,8 @@ absl::Status RunningCollector::OpenProbes() {
 absl::Status RunningCollector::OpenWeb() {
   FLEET_ASSIGN_OR_RETURN(announcements_,
                          AnnouncementStore::Open(DataPath("announcements.db"), clock_));
-  web_ = std::make_unique<Web>(Web::Parts{*announcements_, clock_, nullptr, options_.status_page});
+  web_ = std::make_unique<Web>(
+      Web::Parts{*announcements_, clock_, &probes_->probes(), options_.status_page});
   routes_.Add(web_->Paths());
   publisher_ = std::make_unique<Publisher>(options_.publish, *web_, clock_);
   metrics_.AddSource([this](SelfMetrics& metrics) { publisher_->SetMetrics(metrics); });

@@ -305,12 +305,16 @@ absl::Status ProbeBook::Remove(absl::string_view token) {
 
 void ProbeBook::OnChange(std::function<void()> changed) {
   MutexLock lock(changed_mutex_);
-  changed_ = std::move(changed);
+  if (changed == nullptr) {
+    changed_.clear();
+  } else {
+    changed_.push_back(std::move(changed));
+  }
 }
 
 void ProbeBook::Changed() {
   MutexLock lock(changed_mutex_);
-  if (changed_) changed_();
+  for (const std::function<void()>& changed : changed_) changed();
 }
 
 // ---- looking --------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ class ProbeBook final : public Probes {
   uint64_t queue_dropped_ ABSL_GUARDED_BY(queue_mutex_) = 0;
 
   Mutex changed_mutex_;
-  std::function<void()> changed_ ABSL_GUARDED_BY(changed_mutex_);
+  std::vector<std::function<void()>> changed_ ABSL_GUARDED_BY(changed_mutex_);
 
   // Of the judging thread.
   ProbeBatch unwritten_;

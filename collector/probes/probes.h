@@ -185,7 +185,7 @@ class Probes {
   /// Those after `id`, oldest first.
   virtual absl::StatusOr<std::vector<ProbeEvent>> Events(int64_t after, size_t limit) = 0;
   /// Called whenever something has changed that a page or a webhook would show; on any thread,
-  /// must return at once. Set before traffic; nullptr ends it.
+  /// must return at once. Set before traffic, by several if need be; nullptr ends it for all.
   virtual void OnChange(std::function<void()> changed) = 0;
 
   /// A heartbeat for the check of type pulse with this token and key. `failed`: the sender says
