@@ -63,6 +63,7 @@ class RunningCollector final : public Collector {
 
   ~RunningCollector() override {
     Stop(absl::ZeroDuration());
+    if (probes_ != nullptr) probes_->probes().OnChange(nullptr);
     metrics_.ClearSources();
     state_.SetNoteSource(nullptr);
     state_.SetStatusObserver(nullptr);
@@ -242,6 +243,7 @@ absl::Status RunningCollector::OpenWeb() {
                          AnnouncementStore::Open(DataPath("announcements.db"), clock_));
   web_ = std::make_unique<Web>(
       Web::Parts{*announcements_, clock_, &probes_->probes(), options_.status_page});
+  probes_->probes().OnChange([this] { web_->Changed(); });
   routes_.Add(web_->Paths());
   publisher_ = std::make_unique<Publisher>(options_.publish, *web_, clock_);
   metrics_.AddSource([this](SelfMetrics& metrics) { publisher_->SetMetrics(metrics); });
