@@ -405,6 +405,8 @@ void ProbeBook::StartOne(const ProbeSchedule::Key& key, absl::Duration lag) {
     {
       MutexLock lock(schedule_mutex_);
       in_flight_.erase(key);
+      // What the end of the engine cut off says nothing.
+      if (stopped_) return;
     }
     waiting.look.result = std::move(result);
     Push(std::move(waiting));

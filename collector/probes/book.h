@@ -85,7 +85,7 @@ class ProbeBook final : public Probes {
                      absl::string_view message) override;
   void Observe(ProbeLook look) override;
 
-  /// No more looks are begun; those that run are still taken.
+  /// No more looks are begun, and those that run are not taken any more.
   void StopLooking();
 
   /// The newest samples of each probe and vantage that are not stale, with the probe.

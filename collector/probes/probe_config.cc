@@ -24,6 +24,8 @@ namespace {
 constexpr absl::Duration kPeriodMin = absl::Seconds(1);
 constexpr absl::Duration kPeriodMax = absl::Hours(24 * 35);
 constexpr absl::Duration kTimeoutMax = absl::Seconds(60);
+// What stands for a setting that is not set.
+constexpr absl::string_view kUnset = "unset";
 constexpr size_t kPulseKeyBytesMin = 8;
 constexpr size_t kNameBytesMax = 200;
 constexpr uint32_t kRedirectsMax = 50;
@@ -85,7 +87,7 @@ class ProbeReader {
         Problem(key, absl::StrCat("settings has no ", Quote(name)));
       } else if (found->second.empty()) {
         unset_.insert(absl::StrCat("settings.", name));
-        out += "unset";
+        absl::StrAppend(&out, kUnset);
       } else {
         out += found->second;
       }
@@ -106,6 +108,8 @@ class ProbeReader {
     check_.alias = from_.alias();
     check_.type = from_.type();
     check_.url = Filled("url", from_.url());
+    // The whole of it is a setting: what it will be is most likely a URL.
+    if (check_.url == kUnset) check_.url = absl::StrCat("https://", kUnset, "/");
     check_.string_match = Filled("string_match", from_.string_match());
     check_.component = from_.component();
     check_.notice = from_.notice();

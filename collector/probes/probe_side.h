@@ -40,7 +40,7 @@ class ProbeSide {
   /// Adds the probes to the status of the whole fleet, their verdicts to its own.
   void AddTo(v1::StatusReply& reply) const;
 
-  /// No more looks are begun.
+  /// No more looks are begun or taken.
   void Stop() { book_->StopLooking(); }
 
  private:
