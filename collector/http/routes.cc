@@ -64,6 +64,8 @@ Routes::Routes(const FleetState& state, SelfMetrics& metrics, AccessKeys keys)
       {"/health/*/*", "the same for a check of a host", to(&Routes::Health)},
       {"/metrics", "every host, for Prometheus (honor_labels: true)", to(&Routes::Metrics)},
       {"/metrics/host/*", "one host; 503 when it is silent", to(&Routes::HostMetrics)},
+      {"/metrics/probes", "the probes, for a Prometheus that scrapes host by host",
+       to(&Routes::ProbeMetrics)},
       {"/metrics/self", "this collector", to(&Routes::SelfMetricsText)},
       {"/sd/hosts", "the hosts, as Prometheus HTTP service discovery", to(&Routes::SdHosts)},
   });
@@ -144,6 +146,12 @@ HttpResponse Routes::Exposed(const HttpRequest& request, FleetView view) const {
 
 HttpResponse Routes::Metrics(const HttpRequest& request) const {
   FleetView view = state_.Snapshot();
+  if (extra_) view.extra = extra_();
+  return Exposed(request, std::move(view));
+}
+
+HttpResponse Routes::ProbeMetrics(const HttpRequest& request) const {
+  FleetView view;
   if (extra_) view.extra = extra_();
   return Exposed(request, std::move(view));
 }

@@ -44,6 +44,7 @@ class Routes {
  private:
   HttpResponse Index(const HttpRequest& request) const;
   HttpResponse Metrics(const HttpRequest& request) const;
+  HttpResponse ProbeMetrics(const HttpRequest& request) const;
   HttpResponse HostMetrics(const HttpRequest& request) const;
   HttpResponse SelfMetricsText(const HttpRequest& request) const;
   HttpResponse SdHosts(const HttpRequest& request) const;

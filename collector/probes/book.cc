@@ -131,7 +131,7 @@ void ProbeBook::AddEntry(ProbeCheck check) {
 // ---- definitions ----------------------------------------------------------------------------
 
 ProbeView ProbeBook::View(const ProbeEntry& entry) const {
-  ProbeView view{entry.check, entry.Status(parts_.clock.Now())};
+  ProbeView view{entry.check, entry.RecentStatus(parts_.clock.Now())};
   MutexLock lock(schedule_mutex_);
   for (const probe::IpFamily family : FamiliesOf(*entry.check)) {
     const std::optional<SteadyTime> next = schedule_.NextOf({entry.check->token, family});
@@ -256,6 +256,7 @@ absl::StatusOr<ProbeView> ProbeBook::Update(ProbeCheck check) {
   {
     MutexLock lock(mutex_);
     ProbeEntry& entry = entries_.at(token);
+    entry.cached.reset();
     if (check.mute_until != entry.check->mute_until) entry.mute_over = false;
     const bool at_once = check.url != entry.check->url || !entry.check->enabled;
     entry.check = std::make_shared<const ProbeCheck>(std::move(check));

@@ -92,6 +92,7 @@ void ProbeBook::Apply(Waiting waiting, Outcome& outcome) {
   const std::string& vantage = waiting.look.vantage;
   if (!check.enabled || (!waiting.pulse && !LooksFrom(check, vantage))) return;
   ++facts_.looks;
+  entry.cached.reset();
   if (!check.both_families) waiting.family = probe::IpFamily::kAny;
   probe::Result& result = waiting.look.result;
   if (HasNoSuchFamily(entry, vantage, waiting.family, result)) {
@@ -298,8 +299,10 @@ void ProbeBook::Tell(ProbeEntry& entry, ProbeEvent event, Outcome& outcome) {
   // As it will stand once this is written.
   std::optional<Downtime> told = entry.open;
   std::swap(entry.shown, told);
+  entry.cached.reset();
   event.view = View(entry);
   std::swap(entry.shown, told);
+  entry.cached.reset();
   outcome.news.push_back(event);
   if (entry.Muted(event.time)) return;
   outcome.batch.events.push_back(std::move(event));
@@ -362,7 +365,9 @@ void ProbeBook::Publish(Outcome& outcome) {
     MutexLock lock(mutex_);
     for (const std::string& token : outcome.turned) {
       const auto found = entries_.find(token);
-      if (found != entries_.end()) found->second.shown = found->second.open;
+      if (found == entries_.end()) continue;
+      found->second.shown = found->second.open;
+      found->second.cached.reset();
     }
   }
   for (const ProbeEvent& event : outcome.news) Note(event);

@@ -67,6 +67,14 @@ ProbeStatus ProbeEntry::Status(absl::Time now) const {
   return status;
 }
 
+const ProbeStatus& ProbeEntry::RecentStatus(absl::Time now) const {
+  if (!cached.has_value() || now < cached_at || now - cached_at >= kCachedFor) {
+    cached = Status(now);
+    cached_at = now;
+  }
+  return *cached;
+}
+
 v1::StoredState ProbeEntry::ToState() const {
   v1::StoredState state;
   fleet::collector::ToStored(confirmation.memory(), state);

@@ -29,6 +29,7 @@ struct ProbeSamples {
 /// All that is known of one probe. Under its book's lock.
 struct ProbeEntry {
   static constexpr size_t kHoursKept = 7;
+  static constexpr absl::Duration kCachedFor = absl::Seconds(1);
 
   std::shared_ptr<const ProbeCheck> check;
   Confirmation confirmation;
@@ -44,13 +45,17 @@ struct ProbeEntry {
   bool notice_said = false;
   bool mute_over = false;  // "recovery" has come
   std::map<std::pair<std::string, probe::IpFamily>, ProbeSamples> samples;
-  std::optional<Downtime> shown;  // the downtime that is told of
-  bool dirty = false;             // its state is to be written
+  std::optional<Downtime> shown;              // the downtime that is told of
+  bool dirty = false;                         // its state is to be written
+  mutable std::optional<ProbeStatus> cached;  // what Status said a moment ago
+  mutable absl::Time cached_at = absl::InfinitePast();
 
   ConfirmRule Rule() const;
   bool IsPulse() const { return check->type == "pulse"; }
   bool Muted(absl::Time now) const;
   ProbeStatus Status(absl::Time now) const;
+  /// The same, at most kCachedFor old. Whoever changes something resets `cached`.
+  const ProbeStatus& RecentStatus(absl::Time now) const;
   v1::StoredState ToState() const;
   void Restore(const v1::StoredState& state);
   /// Counts a look into its hour; true when that hour is a new one.

@@ -17,6 +17,9 @@ constexpr MetricDesc kDowntimes = {"fleet_probe_downtimes", MetricType::kGauge,
                                    "Downtimes of the probe that touch the last 30 days."};
 constexpr MetricDesc kFailing = {"fleet_probe_failing_vantages", MetricType::kGauge,
                                  "Vantages that see the probe fail right now."};
+constexpr MetricDesc kFollows = {
+    "fleet_probe_follows", MetricType::kGauge,
+    "1 for a probe whose downtime follows from something else, named by its cause."};
 constexpr MetricDesc kLastLook = {"fleet_probe_last_look_timestamp_seconds", MetricType::kGauge,
                                   "When the probe was last looked at."};
 constexpr MetricDesc kReported = {
@@ -28,7 +31,7 @@ constexpr MetricDesc kUptime = {"fleet_probe_uptime_ratio", MetricType::kGauge,
                                 "Share of the last 30 days without a downtime, from 0 to 1."};
 constexpr MetricDesc kVantages = {"fleet_probe_vantages", MetricType::kGauge,
                                   "Vantages that can look at the probe."};
-constexpr MetricDesc kAll[] = {kDown,     kDowntimes, kFailing, kLastLook,
+constexpr MetricDesc kAll[] = {kDown,     kDowntimes, kFailing, kFollows, kLastLook,
                                kReported, kStatus,    kUptime,  kVantages};
 
 /// What all series of a probe end with: its labels, and the brace.
@@ -75,6 +78,7 @@ SampleSet OwnSamples(const ProbeBook::Sampled& probe, absl::Time now) {
   samples.Add(kDown, {}, status.down ? 1 : 0);
   samples.Add(kDowntimes, {}, static_cast<double>(probe.downtimes));
   samples.Add(kFailing, {}, status.failing_vantages);
+  if (!status.caused_by.empty()) samples.Add(kFollows, {{"cause", status.caused_by}}, 1);
   if (status.last_check_at != absl::InfinitePast()) {
     samples.Add(kLastLook, {}, absl::ToDoubleSeconds(status.last_check_at - absl::UnixEpoch()));
   }
