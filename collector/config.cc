@@ -260,6 +260,12 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   ReadLimits(config.limits(), options, loader);
   options.remote_write = ReadRemoteWrite(config, loader);
   options.probes = ReadProbes(config, loader);
+  const std::string& targets = config.http().probe_targets();
+  options.probe_any_target = targets == "any";
+  if (!targets.empty() && targets != "any" && targets != "configured") {
+    loader.AddProblem("http.probe_targets",
+                      absl::StrCat("expected configured or any, not ", Quote(targets)));
+  }
   ReadJournal(config, options, loader);
   options.status_page = ReadStatusPage(config, loader);
   options.publish = ReadPublish(config, loader);

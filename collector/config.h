@@ -84,6 +84,7 @@ struct CollectorOptions {
   StatusPageOptions status_page;
   std::vector<PublishOptions> publish;
   std::vector<ProbeCheck> probes;
+  bool probe_any_target = false;  // for /probe; else only those of `probes`
   JournalLimits journal;
 };
 

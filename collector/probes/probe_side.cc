@@ -39,6 +39,10 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
                         [self](absl::Duration lag) {
                           self->Observe(self::kProbeLag, {}, absl::ToDoubleSeconds(lag));
                         }}));
+  ProbeRouteOptions route;
+  route.any_target = options.probe_any_target;
+  route.guard = probe::RefusePrivateAddress;
+  side->route_ = std::make_unique<ProbeRoute>(std::move(route), side->book_.get(), *side->engine_);
   return side;
 }
 
@@ -47,8 +51,10 @@ ProbeSide::~ProbeSide() {
 }
 
 std::vector<Routes::Route> ProbeSide::Paths() {
-  return {{"/sd/probes", "the probes, as Prometheus HTTP service discovery",
-           [this](const HttpRequest& request) { return SdProbes(request); }}};
+  std::vector<Routes::Route> paths = route_->routes();
+  paths.push_back({"/sd/probes", "the probes, as Prometheus HTTP service discovery",
+                   [this](const HttpRequest& request) { return SdProbes(request); }});
+  return paths;
 }
 
 HttpResponse ProbeSide::SdProbes(const HttpRequest&) const {

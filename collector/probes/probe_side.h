@@ -9,6 +9,7 @@
 #include "collector/events.h"
 #include "collector/http/routes.h"
 #include "collector/probes/book.h"
+#include "collector/probes/probe_route.h"
 #include "collector/self_metrics.h"
 #include "collector/state.h"
 #include "common/clock.h"
@@ -31,7 +32,7 @@ class ProbeSide {
   Probes& probes() { return *book_; }
   probe::Engine& engine() { return *engine_; }
 
-  /// /sd/probes.
+  /// /sd/probes and /probe.
   std::vector<Routes::Route> Paths();
   std::vector<ExtraSeries> Series() const;
   void SetMetrics(SelfMetrics& metrics) const;
@@ -50,6 +51,7 @@ class ProbeSide {
   FleetState& state_;
   Clock& clock_;
   std::unique_ptr<ProbeBook> book_;
+  std::unique_ptr<ProbeRoute> route_;
   std::unique_ptr<probe::Engine> engine_;  // ends before the book that it calls
 };
 
