@@ -52,7 +52,7 @@ ProbeBook::ProbeBook(Options options, Parts parts, std::unique_ptr<ProbeStore> s
       schedule_(static_cast<uint64_t>(absl::ToUnixNanos(parts_.clock.Now()))),
       flushed_at_(parts_.clock.SteadyNow()),
       states_at_(flushed_at_),
-      trimmed_at_(flushed_at_) {}
+      trimmed_at_(SteadyAfter(flushed_at_, kFirstTrim - kTrimEvery)) {}
 
 ProbeBook::~ProbeBook() {
   StopLooking();
@@ -85,6 +85,7 @@ absl::Status ProbeBook::Load() {
     if (check.pulse_key.empty()) check.pulse_key = fixed.pulse_key;
     if (is_new) FLEET_RETURN_IF_ERROR(store_->PutKnown(check.token, fixed));
   }
+  ProbeBatch ended;
   MutexLock lock(mutex_);
   for (ProbeCheck& check : from_config_) AddEntry(std::move(check));
   from_config_.clear();
@@ -104,14 +105,17 @@ absl::Status ProbeBook::Load() {
   for (auto& [token, entry] : entries_) {
     if (const auto state = states.find(token); state != states.end()) entry.Restore(state->second);
   }
-  for (const Downtime& downtime : downtimes) {
-    const auto found = entries_.find(downtime.token);
-    if (found == entries_.end()) continue;
-    ProbeEntry& entry = found->second;
-    entry.downs.push_back(
-        {downtime.started_at, downtime.ended_at.value_or(absl::InfiniteFuture())});
-    if (!downtime.ended_at.has_value()) entry.open = entry.shown = downtime;
+  for (const Downtime& downtime : downtimes) LoadDowntime(downtime, states, ended);
+  for (auto& [token, entry] : entries_) {
+    // A downtime and the state that goes with it are written together; a notice has the state
+    // alone.
+    if (entry.confirmation.down() != entry.open.has_value() && entry.check->notice.empty()) {
+      entry.confirmation.SetDown(entry.open.has_value(), entry.open.has_value()
+                                                             ? entry.open->started_at
+                                                             : absl::InfinitePast());
+    }
   }
+  if (!ended.empty()) FLEET_RETURN_IF_ERROR(store_->Commit(ended));
   for (const std::string& token : order_) Schedule(*entries_.at(token).check, false);
   return store_->Counts(
       "", HourOf(now) - absl::Hours(ProbeEntry::kHoursKept), absl::FromUnixSeconds(4'000'000'000),
@@ -119,6 +123,29 @@ absl::Status ProbeBook::Load() {
         const auto found = entries_.find(token);
         if (found != entries_.end()) found->second.Count(row.start, row.metrics);
       });
+}
+
+/// What is no longer looked at, or known to fail now, is not down: it ends with its last look.
+void ProbeBook::LoadDowntime(const Downtime& downtime,
+                             const std::map<std::string, v1::StoredState>& states,
+                             ProbeBatch& ended) {
+  const auto found = entries_.find(downtime.token);
+  const bool goes_on = found != entries_.end() && found->second.check->enabled &&
+                       found->second.check->notice.empty();
+  Downtime loaded = downtime;
+  if (!downtime.ended_at.has_value() && !goes_on) {
+    const auto state = states.find(downtime.token);
+    loaded.ended_at = state == states.end() || state->second.last_check() == 0
+                          ? parts_.clock.Now()
+                          : absl::FromUnixMicros(state->second.last_check());
+    loaded.ended_at = std::max(*loaded.ended_at, loaded.started_at);
+    loaded.partial = state != states.end() && !state->second.saw_full();
+    ended.downtimes[loaded.id] = loaded;
+  }
+  if (found == entries_.end()) return;
+  ProbeEntry& entry = found->second;
+  entry.downs.push_back({loaded.started_at, loaded.ended_at.value_or(absl::InfiniteFuture())});
+  if (!loaded.ended_at.has_value()) entry.open = entry.shown = loaded;
 }
 
 void ProbeBook::AddEntry(ProbeCheck check) {

@@ -39,6 +39,7 @@ class ProbeBook final : public Probes {
   static constexpr absl::Duration kFlushEvery = absl::Seconds(5);   // counts and states
   static constexpr absl::Duration kStatesEvery = absl::Minutes(1);  // of those that stand still
   static constexpr absl::Duration kTrimEvery = absl::Hours(1);
+  static constexpr absl::Duration kFirstTrim = absl::Minutes(1);   // after the start
   static constexpr absl::Duration kCauseWait = absl::Minutes(10);  // for a cause to be known
 
   struct Options {
@@ -138,6 +139,8 @@ class ProbeBook final : public Probes {
 
   ProbeBook(Options options, Parts parts, std::unique_ptr<ProbeStore> store);
   absl::Status Load();
+  void LoadDowntime(const Downtime& downtime, const std::map<std::string, v1::StoredState>& states,
+                    ProbeBatch& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddEntry(ProbeCheck check) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Prepare(ProbeCheck& check, const ProbeCheck* before)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

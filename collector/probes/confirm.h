@@ -89,6 +89,11 @@ class Confirmation {
 
   const Memory& memory() const { return memory_; }
   void Restore(Memory memory) { memory_ = std::move(memory); }
+  /// What it is to believe, whatever was seen.
+  void SetDown(bool down, absl::Time since) {
+    memory_.down = down;
+    memory_.since = since;
+  }
 
   static absl::Duration Horizon(const ConfirmRule& rule);
 

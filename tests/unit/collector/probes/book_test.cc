@@ -197,6 +197,30 @@ TEST_F(BookTest, ADisabledCheckIsNotLookedAtNorDown) {
   EXPECT_THAT(engine_.TakeStarted(), ::testing::Not(::testing::Contains("https://example.org/")));
 }
 
+TEST_F(BookTest, WhatIsNoLongerConfiguredIsNoLongerDown) {
+  engine_.Set(kUrl, "502");
+  Run(absl::Minutes(4));
+  ASSERT_TRUE(Status().down);
+  const ProbeCheck kept = checks_[0];
+  checks_.clear();
+  Open();
+  auto downtimes = *book_->Downtimes("", 0, 10);
+  ASSERT_THAT(downtimes, SizeIs(1));
+  EXPECT_TRUE(downtimes[0].ended_at.has_value());
+  // Configured again, it starts anew.
+  checks_ = {kept};
+  Open();
+  EXPECT_FALSE(Status().down);
+  Run(absl::Minutes(4));
+  EXPECT_TRUE(Status().down);
+  EXPECT_THAT(*book_->Downtimes("1kae", 0, 10), SizeIs(2));
+  // Known to fail from now on.
+  checks_[0].notice = "works again";
+  Open();
+  EXPECT_FALSE(Status().down);
+  EXPECT_TRUE(Status().expected_failure);
+}
+
 TEST_F(BookTest, NamesTheCauseEvenWhenItIsKnownLater) {
   checks_[0].parent = "tempo";
   Open();
