@@ -89,8 +89,9 @@ class Confirmation {
 
   const Memory& memory() const { return memory_; }
   void Restore(Memory memory) { memory_ = std::move(memory); }
-  /// What it is to believe, whatever was seen.
+  /// What it is to believe, whatever was seen; what is up starts anew.
   void SetDown(bool down, absl::Time since) {
+    if (!down) memory_.lanes.clear();
     memory_.down = down;
     memory_.since = since;
   }
