@@ -79,7 +79,7 @@ TEST(ProbeView, JsonHasFixedNames) {
 TEST(ProbeView, ExplainsOne) {
   const std::string text = RenderProbe(Probes().probes(0), {.width = 100});
   for (const char* expected :
-       {"probe chitter.xyz: crit", "follows from  tempo", "2 of 3 see it fail", "every 60s",
+       {"probe chitter.xyz: crit", "follows from  tempo", "2 of 3 see it fail", "every 60 s",
         "the answer was 502", "upstream      tempo", "fleetctl explain tempo"}) {
     EXPECT_THAT(text, HasSubstr(expected));
   }
