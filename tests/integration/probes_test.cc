@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "collector/collector.h"
 #include "collector/probes/probe_spec.h"
 #include "tests/support/exposition_parser.h"
