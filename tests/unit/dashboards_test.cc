@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "collector/exposition.h"
 #include "collector/known_families.h"
+#include "collector/probes/probe_series.h"
 #include "collector/self_metrics.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
@@ -31,7 +32,14 @@ bool IsDeclared(const std::string& name) {
   for (const MetricDesc* desc : self::Descriptors()) {
     if (name == desc->name) return true;
   }
-  for (const absl::Span<const MetricDesc> descs : {KnownFamilies(), BuiltinMetrics()}) {
+  // blackbox_exporter's, as probes name them.
+  static const std::string samples =
+      test::ReadFile(absl::StrCat(FLEET_SOURCE_DIR, "/common/probe/samples.h"));
+  if (absl::StartsWith(name, "probe_")) {
+    return absl::StrContains(samples, absl::StrCat("\"", name, "\""));
+  }
+  for (const absl::Span<const MetricDesc> descs :
+       {KnownFamilies(), BuiltinMetrics(), ProbeMetricDescs()}) {
     for (const MetricDesc& desc : descs) {
       absl::string_view prefix = desc.name;
       if (name == desc.name) return true;
