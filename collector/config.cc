@@ -266,6 +266,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
     loader.AddProblem("http.probe_targets",
                       absl::StrCat("expected configured or any, not ", Quote(targets)));
   }
+  options.updown = ReadUpdown(config, loader);
   ReadJournal(config, options, loader);
   options.status_page = ReadStatusPage(config, loader);
   options.publish = ReadPublish(config, loader);

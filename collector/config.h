@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "collector/probes/probes.h"
 #include "collector/remote_write/options.h"
+#include "collector/updown/options.h"
 #include "collector/web/options.h"
 #include "collector/web/publish_options.h"
 #include "common/address.h"
@@ -81,6 +82,7 @@ struct CollectorOptions {
   double reports_per_second_max = 100;  // per host
   size_t http_connections_max = 200;
   std::vector<ReceiverOptions> remote_write;
+  UpdownOptions updown;
   StatusPageOptions status_page;
   std::vector<PublishOptions> publish;
   std::vector<ProbeCheck> probes;

@@ -28,6 +28,8 @@ absl::Span<const MetricDesc* const> Descriptors() {
       &kHttpConnections,
       &kHttpShut,
       &kWatchers,
+      &kWebhooks,
+      &kPulses,
       &kCpu,
       &kResident,
       &kAcks,

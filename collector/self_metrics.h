@@ -161,6 +161,13 @@ inline constexpr MetricDesc kProbeWaiting = {"fleet_probe_waiting_looks", Metric
 inline constexpr MetricDesc kProbeWriteErrors = {
     "fleet_probe_write_errors_total", MetricType::kCounter,
     "Times the disk refused to take what probes find."};
+inline constexpr MetricDesc kWebhooks = {
+    "fleet_collector_webhooks_total", MetricType::kCounter,
+    "Events of probes for recipients: delivered, attempts that failed, given up, or lost because "
+    "they were gone before."};
+inline constexpr MetricDesc kPulses = {"fleet_collector_pulses_total", MetricType::kCounter,
+                                       "Pulses to those who watch this collector: sent, failed, or "
+                                       "held back because it was not well."};
 inline constexpr MetricDesc kCpu = {"process_cpu_seconds_total", MetricType::kCounter,
                                     "Total user and system CPU time spent in seconds.", true};
 inline constexpr MetricDesc kResident = {"process_resident_memory_bytes", MetricType::kGauge,

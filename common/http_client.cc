@@ -1,7 +1,9 @@
 #include "common/http_client.h"
 
 #include <curl/curl.h>
+#include <netdb.h>
 #include <openssl/sha.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -71,6 +74,7 @@ struct Transfer {
   char error[CURL_ERROR_SIZE] = {};
   HttpResponse response;
   bool body_too_large = false;
+  std::string refusal;  // of the guard
   std::optional<CURLcode> result;
 };
 
@@ -97,6 +101,21 @@ size_t OnHeader(char* bytes, size_t size, size_t count, void* pointer) {
                          std::string(absl::StripAsciiWhitespace(line.substr(colon + 1))));
   }
   return line.size();
+}
+
+/// Called instead of socket(2), for each address that is tried.
+curl_socket_t OnSocket(void* pointer, curlsocktype, curl_sockaddr* address) {
+  auto& transfer = *static_cast<Transfer*>(pointer);
+  char host[NI_MAXHOST] = {};
+  char port[NI_MAXSERV] = {};
+  int number = 0;
+  const bool known = ::getnameinfo(&address->addr, address->addrlen, host, sizeof(host), port,
+                                   sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) == 0;
+  (void)absl::SimpleAtoi(port, &number);
+  transfer.refusal =
+      known ? transfer.request.guard(host, number) : "an address that cannot be read";
+  if (!transfer.refusal.empty()) return CURL_SOCKET_BAD;
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /// Refuses what would end a header early and begin another.
@@ -184,6 +203,10 @@ absl::Status Prepare(Transfer& transfer) {
     Set(curl, CURLOPT_FRESH_CONNECT, 1L);
     Set(curl, CURLOPT_FORBID_REUSE, 1L);
   }
+  if (request.guard != nullptr) {
+    Set(curl, CURLOPT_OPENSOCKETFUNCTION, OnSocket);
+    Set(curl, CURLOPT_OPENSOCKETDATA, &transfer);
+  }
   SetMethod(transfer);
   if (request.signer) Sign(transfer);
   return AddHeaders(transfer);
@@ -216,6 +239,9 @@ std::string ConnectWords(Transfer& transfer) {
 }
 
 absl::Status ToStatus(Transfer& transfer) {
+  if (*transfer.result != CURLE_OK && !transfer.refusal.empty()) {
+    return absl::PermissionDeniedError(transfer.refusal);
+  }
   switch (*transfer.result) {
     case CURLE_OK:
       return absl::OkStatus();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -36,6 +37,9 @@ struct HttpRequest {
   size_t body_bytes_max = 1 << 20;             // of the reply
   int redirects_max = 0;                       // 0: a redirect is the reply
   bool reuse_connection = true;                // false: connect anew, and close afterwards
+  /// Asked before each connection with the numeric address and port: why not; empty: it may. Set
+  /// for a URL that somebody else gave us. Null: every address will do.
+  std::function<std::string(const std::string& address, int port)> guard;
 };
 
 /// When each phase of a request ended, since it began; zero for a phase that it did not need.
@@ -79,6 +83,7 @@ class HttpClient {
   ///   kUnavailable        not resolved, not connected, TLS failed, closed or garbage
   ///   kResourceExhausted  the reply is larger than `body_bytes_max`
   ///   kInvalidArgument    a URL or file of ours that cannot be used
+  ///   kPermissionDenied   the guard refuses every address, in its words
   absl::StatusOr<HttpResponse> Fetch(const HttpRequest& request);
 
   /// As Fetch for several at once: takes as long as the slowest. Results in the requests' order.

@@ -44,6 +44,9 @@ class UpdownRig {
     server_ = *std::move(server);
   }
 
+  /// Paths of other parts; before traffic.
+  void AddRoutes(std::vector<collector::Routes::Route> routes) { routes_.Add(std::move(routes)); }
+
   uint16_t port() const { return server_->address().port; }
   std::string url(absl::string_view path) const {
     return absl::StrCat("http://127.0.0.1:", port(), path);
