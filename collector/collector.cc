@@ -23,6 +23,7 @@
 #include "collector/trust.h"
 #include "collector/trust_service.h"
 #include "collector/trust_store.h"
+#include "collector/updown/updown.h"
 #include "collector/web/announce_service.h"
 #include "collector/web/announcements.h"
 #include "collector/web/publisher.h"
@@ -94,10 +95,12 @@ class RunningCollector final : public Collector {
 
  private:
   absl::Status OpenTrust();
+  absl::Status Well();
   absl::Status OpenKeys();
   absl::Status OpenKeep();
   absl::Status OpenProbes();
   absl::Status OpenWeb();
+  absl::Status OpenUpdown();
   absl::Status ListenGrpc();
   absl::Status ListenHttp();
   std::string DataPath(absl::string_view name) const;
@@ -118,6 +121,7 @@ class RunningCollector final : public Collector {
   Routes routes_;
   std::unique_ptr<Web> web_;
   std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Updown> updown_;
   std::unique_ptr<ServerTls> tls_;  // null: plaintext
   Newcomers newcomers_;
   std::unique_ptr<Refusals> refusals_;
@@ -256,6 +260,33 @@ absl::Status RunningCollector::OpenWeb() {
   return absl::OkStatus();
 }
 
+absl::Status RunningCollector::OpenUpdown() {
+  Updown::Parts parts{.probes = probes_->probes(),
+                      .events = *events_,
+                      .keys = AccessKeys(options_.keys, &key_book_),
+                      .clock = clock_};
+  parts.path = [this](absl::string_view name) { return DataPath(name); };
+  parts.well = [this] { return Well(); };
+  parts.refused = [this](const std::string& peer) {
+    refusals_->Note(
+        {"pulse_unknown", "a heartbeat for a check or with a key that is unknown", "", peer});
+  };
+  FLEET_ASSIGN_OR_RETURN(updown_, Updown::Open(options_.updown, std::move(parts)));
+  probes_->probes().OnChange([this] { updown_->Changed(); });
+  routes_.Add(updown_->Paths());
+  metrics_.AddSource([this](SelfMetrics& metrics) { updown_->SetMetrics(metrics); });
+  return absl::OkStatus();
+}
+
+/// Whether the loops turn and the disk takes what they make. Hangs with whatever hangs.
+absl::Status RunningCollector::Well() {
+  Pulse();
+  if (keep_ != nullptr && !keep_->journal().stats().trouble.empty()) {
+    return absl::UnavailableError("the disk refuses what the journal writes");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RunningCollector::ListenGrpc() {
   ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_, acceptor_->unread(), clock_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
@@ -293,8 +324,10 @@ absl::Status RunningCollector::Listen() {
   FLEET_RETURN_IF_ERROR(OpenKeep());
   FLEET_RETURN_IF_ERROR(OpenProbes());
   FLEET_RETURN_IF_ERROR(OpenWeb());
+  FLEET_RETURN_IF_ERROR(OpenUpdown());
   FLEET_RETURN_IF_ERROR(ListenHttp());
   FLEET_RETURN_IF_ERROR(ListenGrpc());
+  updown_->Start(http_->address().ToString());
   routes_.set_ready(true);
   log::Info("fleet-collector listens", {{"grpc", acceptor_->address().ToString()},
                                         {"http", http_->address().ToString()},

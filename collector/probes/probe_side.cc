@@ -19,7 +19,9 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
   ProbeBook::Options book;
   book.checks = options.probes;
   if (!options.data_dir.empty()) book.path = options.data_dir + "/probes.db";
-  book.api_guard = probe::RefusePrivateAddress;
+  book.api_guard = [allow = options.updown.allow](const std::string& address, int port) {
+    return allow.AllowsAddress(address, port) ? "" : probe::RefusePrivateAddress(address, port);
+  };
   FleetState* const fleet = &state;
   SelfMetrics* const self = &metrics;
   FLEET_ASSIGN_OR_RETURN(

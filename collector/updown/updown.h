@@ -33,11 +33,11 @@ class Updown {
     AccessKeys keys;
     Clock& clock;
     /// "…/updown.db" below data_dir; empty without one.
-    std::function<std::string(absl::string_view name)> path;
+    std::function<std::string(absl::string_view name)> path = {};
     /// Whether the collector does its work, for the pulses out.
-    std::function<absl::Status()> well;
+    std::function<absl::Status()> well = {};
     /// Told who sent a heartbeat with a wrong key.
-    std::function<void(const std::string& peer)> refused;
+    std::function<void(const std::string& peer)> refused = {};
   };
   /// Errors: why a database cannot be used.
   static absl::StatusOr<std::unique_ptr<Updown>> Open(const UpdownOptions& options, Parts parts);
