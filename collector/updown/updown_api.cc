@@ -37,7 +37,10 @@ void FinishRead(const HttpRequest& request, HttpResponse& response) {
   const std::string tag = absl::StrCat(
       "W/\"", absl::Hex(absl::HashOf(absl::string_view(response.body)), absl::kZeroPad16),
       absl::Hex(response.body.size()), "\"");
-  response.headers.emplace_back("Cache-Control", "public, max-age=30");
+  // A shared cache tells answers apart by X-Api-Key and the query, not by Authorization.
+  const bool bearer = !request.header("authorization").empty();
+  response.headers.emplace_back("Cache-Control",
+                                bearer ? "private, max-age=30" : "public, max-age=30");
   response.headers.emplace_back("Vary", "X-Api-Key, Origin, Accept-Encoding");
   response.headers.emplace_back("ETag", tag);
   AllowOrigins(response);

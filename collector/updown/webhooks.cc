@@ -323,12 +323,16 @@ size_t Webhooks::waiting() const {
 
 void Webhooks::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    const SteadyTime began = parts_.clock.SteadyNow();
     Reconcile();
     MutexLock lock(mutex_);
     for (const auto& [id, feed] : feeds_) feed->Wake();
     parts_.clock.WaitUntil(
         mutex_, wake_, stop, SteadyAfter(parts_.clock.SteadyNow(), kLookEvery),
         [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return std::exchange(news_, false); });
+    // Probes change many times a second, events come seldom.
+    parts_.clock.WaitUntil(mutex_, wake_, stop, SteadyAfter(began, kLookGapMin),
+                           [] { return false; });
   }
 }
 

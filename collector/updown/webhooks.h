@@ -32,6 +32,7 @@ class Webhooks {
   static constexpr size_t kEventsAtOnce = 100;
   static constexpr size_t kParkedMax = 1'000;  // of one recipient; then they hold up the others
   static constexpr absl::Duration kLookEvery = absl::Seconds(2);
+  static constexpr absl::Duration kLookGapMin = absl::Milliseconds(200);  // however much changes
 
   struct Counts {
     std::atomic<uint64_t> delivered = 0;

@@ -122,6 +122,9 @@ TEST_F(UpdownApiTest, KeysGoIntoHeaderOrQuery) {
   EXPECT_EQ(rig_.Get("/api/checks", {{"x-Api-kEy", UpdownRig::kReadKey}}).status, 200);
   EXPECT_EQ(rig_.Get("/api/checks?api-key=ro-0123456789abcdef", {}).status, 200);
   EXPECT_EQ(rig_.Get("/api/checks", {{"Authorization", "Bearer 0123456789abcdef"}}).status, 200);
+  EXPECT_THAT(rig_.Get("/api/checks", {{"Authorization", "Bearer 0123456789abcdef"}}).headers,
+              HasSubstr("Cache-Control: private"))
+      << "a shared cache must not give it to others";
   EXPECT_EQ(rig_.Get("/api/checks", {}).status, 401);
   EXPECT_EQ(rig_.Get("/api/nodes", {}).status, 200) << "nobody needs a key for these";
   EXPECT_EQ(rig_.Get("/api/nodes/ipv4/", {}).status, 200);
