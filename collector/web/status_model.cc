@@ -40,21 +40,11 @@ bool Published(const ProbeView& view) {
   return view.check->published && view.check->notice.empty();
 }
 
-/// How many of the successes took at most `seconds`.
-int64_t Under(const ProbeMetrics& metrics, double seconds) {
-  int64_t under = 0;
-  for (size_t i = 0; i < kResponseEdges.size() && kResponseEdges[i] <= seconds; ++i) {
-    under = metrics.under[i];
-  }
-  return under;
-}
-
 /// An hour with an outage in it has a low apdex although every answer was quick: that is told as a
 /// downtime, not once more as slowness.
-bool AnswersAreQuick(const ProbeMetrics& hour, double apdex_t) {
-  const double successes = static_cast<double>(hour.samples - hour.failures);
-  const double points = 0.5 * static_cast<double>(Under(hour, apdex_t) + Under(hour, 4 * apdex_t));
-  return successes > 0 && points >= kSlowApdex * successes;
+bool AnswersAreQuick(ProbeMetrics hour, double apdex_t) {
+  hour.samples -= hour.failures;
+  return hour.Apdex(apdex_t).value_or(0) >= kSlowApdex;
 }
 
 absl::Status AddHistory(Probes& probes, absl::Time now, double apdex_t, Component& component) {
@@ -65,21 +55,18 @@ absl::Status AddHistory(Probes& probes, absl::Time now, double apdex_t, Componen
   const absl::Time from = hour - absl::Hours(StatusModel::kHours - 1);
   const auto metrics = probes.Metrics(component.token, from, now, MetricsGroup::kTime);
   if (!metrics.ok()) return metrics.status();
-  double points = 0;  // of apdex
-  int64_t samples = 0;
+  ProbeMetrics sum;
   for (int i = 0; i < StatusModel::kHours; ++i) {
     const auto found = metrics->find(IsoTime(from + absl::Hours(i)));
     std::optional<double> mean;
     if (found != metrics->end()) {
-      samples += found->second.samples;
-      points += 0.5 * static_cast<double>(Under(found->second, apdex_t) +
-                                          Under(found->second, 4 * apdex_t));
+      sum.Add(found->second);
       const int64_t successes = found->second.samples - found->second.failures;
       if (successes > 0) mean = found->second.response / static_cast<double>(successes);
     }
     component.response_millis.push_back(mean);
   }
-  if (samples > 0) component.apdex = points / static_cast<double>(samples);
+  component.apdex = sum.Apdex(apdex_t);
   const auto newest = metrics->find(IsoTime(hour));
   if (component.state == ComponentState::kDegraded && newest != metrics->end() &&
       AnswersAreQuick(newest->second, apdex_t)) {
