@@ -2,6 +2,7 @@
 // and comes: no downtime that anybody has seen is lost, doubled or changed.
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <map>
 #include <random>
@@ -21,6 +22,8 @@ class ProbeKillTest : public testing::Test {
   }
 
   void StartCollector() {
+    // Those of the one before are not where the new one listens.
+    ::unlink((dir_ / "ports").c_str());
     collector_.emplace(dir_, absl::StrCat("data_dir: ", dir_ / "data",
                                           "\nprobes: [{name: web, token: 1kae, period: 1s, url: \"",
                                           web_.url(), "\"}]\n"));
