@@ -19,9 +19,10 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
   ProbeBook::Options book;
   book.checks = options.probes;
   if (!options.data_dir.empty()) book.path = options.data_dir + "/probes.db";
-  book.api_guard = [allow = options.updown.allow](const std::string& address, int port) {
+  const probe::AddressGuard guard = [allow = options.updown.allow](const std::string& address, int port) {
     return allow.AllowsAddress(address, port) ? "" : probe::RefusePrivateAddress(address, port);
   };
+  book.api_guard = guard;
   FleetState* const fleet = &state;
   SelfMetrics* const self = &metrics;
   FLEET_ASSIGN_OR_RETURN(
@@ -43,7 +44,7 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
                         }}));
   ProbeRouteOptions route;
   route.any_target = options.probe_any_target;
-  route.guard = probe::RefusePrivateAddress;
+  route.guard = guard;
   side->route_ = std::make_unique<ProbeRoute>(std::move(route), side->book_.get(), *side->engine_);
   return side;
 }
