@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
   ProbeBook::Options book;
   book.checks = options.probes;
   if (!options.data_dir.empty()) book.path = options.data_dir + "/probes.db";
-  const probe::AddressGuard guard = [allow = options.updown.allow](const std::string& address, int port) {
+  const probe::AddressGuard guard = [allow = options.updown.allow](const std::string& address,
+                                                                   int port) {
     return allow.AllowsAddress(address, port) ? "" : probe::RefusePrivateAddress(address, port);
   };
   book.api_guard = guard;
