@@ -67,6 +67,11 @@ class ProxyTest : public ::testing::Test {
                              "/status.json", "/summary.json", "/status.atom", "/badge.svg"}) {
       EXPECT_EQ(Get(path).code, 200) << path;
     }
+    EXPECT_EQ(Get("/api/nodes").code, 200);
+    EXPECT_EQ(Get("/api/checks").code, 401) << "needs a key";
+    EXPECT_EQ(Get("/downtimes/x").body, "no such downtime\n");
+    EXPECT_EQ(Get("/pulse/a/b").body, "Not found\n");
+    EXPECT_THAT(Get("/api/push/a").body, HasSubstr("\"ok\":false"));
     EXPECT_EQ(Get("/status", "HEAD").code, 200);
     EXPECT_EQ(Get("/health").code, 503) << "no host has reported";
     for (const char* path : {"/metrics", "/metrics/self", "/sd/hosts", "/-/ready", "/statusx",
