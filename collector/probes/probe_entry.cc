@@ -8,7 +8,15 @@
 namespace fleet::collector {
 namespace {
 
-constexpr double kSlow = 0.8;  // an apdex below
+constexpr double kSlow = 0.8;        // an apdex below
+constexpr int64_t kSlowAnswers = 5;  // fewer do not make an hour slow
+
+/// Only of what was answered: what was not is told as a downtime, not once more as slowness.
+bool IsSlow(const ProbeMetrics& hour, double apdex_t) {
+  ProbeMetrics answers = hour;
+  answers.samples -= answers.failures;
+  return answers.samples >= kSlowAnswers && answers.Apdex(apdex_t).value_or(1) < kSlow;
+}
 
 }  // namespace
 
@@ -62,7 +70,7 @@ ProbeStatus ProbeEntry::Status(absl::Time now) const {
     status.error = blind;
   }
   if (const auto hour = hours.find(HourOf(now)); hour != hours.end()) {
-    status.slow = hour->second.Apdex(check->apdex_t).value_or(1) < kSlow;
+    status.slow = IsSlow(hour->second, check->apdex_t);
   }
   return status;
 }
