@@ -41,7 +41,8 @@ ProbeVerdict JudgeProbe(const ProbeView& view, absl::Time now) {
       return {Verdict::kWarn, {}, absl::StrCat("certificate ends in ", HumanDuration(left))};
     }
   }
-  if (status.slow) return {Verdict::kWarn, {}, "slow: this hour's apdex is below 0.8"};
+  if (status.slow)
+    return {Verdict::kWarn, {}, "slow: the apdex of this hour's answers is below 0.8"};
   if (status.failing_vantages > 0 && status.vantages > 1) {
     return {
         Verdict::kOk,

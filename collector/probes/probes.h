@@ -77,7 +77,7 @@ struct ProbeStatus {
   bool blind = false;             // no vantage can look; `error` says why
   bool expected_failure = false;  // it fails, and its `notice` says that this is known
   bool muted = false;             // nobody is told of what happens
-  bool slow = false;              // the current hour's apdex is below 0.8
+  bool slow = false;              // the apdex of the current hour's answers is below 0.8
   absl::Time last_check_at = absl::InfinitePast();  // InfinitePast: never
   absl::Time next_check_at = absl::InfinitePast();
   int failing_vantages = 0;

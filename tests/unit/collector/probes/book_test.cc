@@ -408,8 +408,16 @@ TEST_F(BookTest, AnHourThatIsMuchSlowerIsAPerformanceDrop) {
   engine_.SetResult(kUrl, slow);
   EXPECT_FALSE(Status().slow);
   Run(absl::Hours(1) + absl::Minutes(2));
+  EXPECT_FALSE(Status().slow);  // two answers are too few
+  Run(absl::Minutes(5));
   EXPECT_TRUE(Status().slow);
-  EXPECT_THAT(Kinds(), ElementsAre("check.performance_drop"));
+  // An outage is not slowness.
+  engine_.SetResult(kUrl, fast);
+  Run(absl::Hours(1));
+  engine_.Set(kUrl, "502");
+  Run(absl::Minutes(30));
+  EXPECT_FALSE(Status().slow);
+  EXPECT_THAT(Kinds(), ElementsAre("check.performance_drop", "check.down"));
   const ProbeEvent event = (*book_->Events(0, 1))[0];
   EXPECT_NEAR(event.apdex_dropped_percent, 50, 2);
   EXPECT_THAT(event.apdex_by_hour, SizeIs(6));
