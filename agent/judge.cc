@@ -64,8 +64,9 @@ void SayWhatIsFine(Report& report) {
 /// text they leave on one line, in UTF-8 and without control characters.
 void Clean(std::string& text) {
   for (size_t i = 0; i < text.size();) {
-    const size_t size = Utf8SequenceSize(absl::string_view(text).substr(i));
     const auto byte = static_cast<unsigned char>(text[i]);
+    const bool ascii = byte < 0x80;
+    const size_t size = ascii ? 1 : Utf8SequenceSize(absl::string_view(text).substr(i));
     if (size == 0 || byte < 0x20 || byte == 0x7F) {
       text = OneLine(text, kReasonBytesMax);
       return;

@@ -20,25 +20,26 @@ constexpr uint8_t kEscaped = 0xFF;
 /// What a family's name starts with; all of it without a wildcard.
 absl::string_view Stem(const MetricDesc& desc) { return absl::StripSuffix(desc.name, "*"); }
 
-/// Takes `part` off `text` where it starts so.
-bool Take(absl::string_view& text, absl::string_view part) {
-  if (text.size() < part.size() || std::memcmp(text.data(), part.data(), part.size()) != 0) {
-    return false;
-  }
-  text.remove_prefix(part.size());
-  return true;
-}
-
 /// Whether `text`, known to hold as many labels and no escapes, is what AppendLabels writes. No
 /// value with a quote or a newline can match: there is no quote left for it, and never a newline.
 bool IsTextOf(absl::string_view text, absl::Span<const Label> labels) {
+  // Beside name and value, a label is `=""` and all but the first a comma.
+  size_t size = labels.empty() ? 0 : 4 * labels.size() - 1;
+  for (const Label& label : labels) size += label.name.size() + label.value.size();
+  if (size != text.size()) return false;
+  const char* at = text.data();
+  const auto take = [&at](absl::string_view part) {
+    const bool same = std::memcmp(at, part.data(), part.size()) == 0;
+    at += part.size();
+    return same;
+  };
   for (size_t i = 0; i < labels.size(); ++i) {
-    if (!(i == 0 || Take(text, ",")) || !Take(text, labels[i].name) || !Take(text, "=\"") ||
-        !Take(text, labels[i].value) || !Take(text, "\"")) {
+    if (i > 0 && !take(",")) return false;
+    if (!take(labels[i].name) || !take("=\"") || !take(labels[i].value) || !take("\"")) {
       return false;
     }
   }
-  return text.empty();
+  return true;
 }
 
 }  // namespace

@@ -147,9 +147,9 @@ class NetworkCheck final : public Check {
       : fs_(env.fs),
         options_(env.options.network),
         links_(env.fs),
-        netstat_{KeptFile(env.fs, "proc/net/netstat", KeptFile::Records::kOne),
-                 KeptFile(env.fs, "proc/net/snmp", KeptFile::Records::kOne),
-                 KeptFile(env.fs, "proc/net/snmp6", KeptFile::Records::kOne)},
+        netstat_{Netstat{KeptFile(env.fs, "proc/net/netstat", KeptFile::Records::kOne), {}},
+                 Netstat{KeptFile(env.fs, "proc/net/snmp", KeptFile::Records::kOne), {}},
+                 Netstat{KeptFile(env.fs, "proc/net/snmp6", KeptFile::Records::kOne), {}}},
         sockstat_(env.fs, "proc/net/sockstat", KeptFile::Records::kOne),
         sockstat6_(env.fs, "proc/net/sockstat6", KeptFile::Records::kOne),
         udp_(env.fs, "proc/net/udp", KeptFile::Records::kMany),
@@ -220,13 +220,14 @@ class NetworkCheck final : public Check {
   }
 
   absl::Status CollectNetstat(CheckRun& run) {
-    for (KeptFile& file : netstat_) {
-      const absl::StatusOr<absl::string_view> text = file.Read();
+    for (Netstat& netstat : netstat_) {
+      const absl::StatusOr<absl::string_view> text = netstat.file.Read();
       if (absl::IsNotFound(text.status())) continue;  // no IPv6
       FLEET_RETURN_IF_ERROR(text.status());
-      FLEET_ASSIGN_OR_RETURN(
-          const std::vector<NetstatField> fields,
-          absl::EndsWith(file.path(), "6") ? ParseSnmp6(*text) : ParseNetstat(*text));
+      FLEET_ASSIGN_OR_RETURN(const std::vector<NetstatField> fields,
+                             absl::EndsWith(netstat.file.path(), "6")
+                                 ? ParseSnmp6(*text, netstat.layout)
+                                 : ParseNetstat(*text, netstat.layout));
       for (const NetstatField& field : fields) run.AddNamed(kNetstat, field.name, field.value);
     }
     return absl::OkStatus();
@@ -312,10 +313,15 @@ class NetworkCheck final : public Check {
     return absl::InvalidArgumentError(absl::StrCat("no number in ", file.path()));
   }
 
+  struct Netstat {
+    KeptFile file;
+    NetstatLayout layout;
+  };
+
   const HostFs fs_;
   const NetworkOptions options_;
   LinkReader links_;
-  std::array<KeptFile, 3> netstat_;
+  std::array<Netstat, 3> netstat_;
   KeptFile sockstat_;
   KeptFile sockstat6_;
   KeptFile udp_;

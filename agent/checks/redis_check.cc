@@ -29,6 +29,7 @@ struct Server {
 
   RedisClient client;
   RedisHistory history;
+  RedisInfoLayout layout;
   std::optional<RedisInfo> command_stats;
   SteadyTime command_stats_time;
   /// What was learned when the connection was made.
@@ -173,7 +174,8 @@ class RedisCheck final : public Check {
     }
 
     samples.AddPing(facts.ping);
-    samples.AddInfo(info, info.Text("cluster_enabled") == "1" ? 1 : server.databases);
+    samples.AddInfo(info, info.Text("cluster_enabled") == "1" ? 1 : server.databases,
+                    server.layout);
     if (server.io_threads) samples.AddIoThreads(*server.io_threads);
     if (server.command_stats) {
       samples.AddCommandStats(*server.command_stats, run.steady_now() - server.command_stats_time);

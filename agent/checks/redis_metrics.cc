@@ -35,6 +35,14 @@ std::optional<double> FieldValue(absl::string_view text) {
   return value;
 }
 
+size_t MetricOf(absl::string_view field) {
+  const InfoField* const found = std::lower_bound(
+      std::begin(kFields), std::end(kFields), field,
+      [](const InfoField& entry, absl::string_view name) { return entry.field < name; });
+  if (found == std::end(kFields) || found->field != field) return RedisInfoLayout::kNone;
+  return static_cast<size_t>(found - kFields);
+}
+
 }  // namespace
 
 absl::Span<const MetricDesc> RedisMetrics() { return kMetrics; }
@@ -61,8 +69,10 @@ void RedisSamples::AddIoThreads(double threads) {
   Add(kFieldsSize + kConfigIoThreads, {}, threads);
 }
 
-void RedisSamples::AddInfo(const RedisInfo& info, int databases) {
-  for (const RedisInfo::Field& field : info.fields()) {
+void RedisSamples::AddInfo(const RedisInfo& info, int databases, RedisInfoLayout& layout) {
+  layout.fields.resize(info.fields().size());
+  for (size_t i = 0; i < info.fields().size(); ++i) {
+    const RedisInfo::Field& field = info.fields()[i];
     if (field.section == "Replication" && AddReplication(info, field)) continue;
     if (absl::StartsWith(field.name, "errorstat_")) {
       const auto parts = ParseRedisParts(field.value);
@@ -71,14 +81,13 @@ void RedisSamples::AddInfo(const RedisInfo& info, int databases) {
       Add(kFieldsSize + kErrors, {{"err", error}}, RedisPart(*parts, "count").value_or(0));
       continue;
     }
-    const InfoField* found = std::lower_bound(
-        std::begin(kFields), std::end(kFields), field.name,
-        [](const InfoField& entry, absl::string_view name) { return entry.field < name; });
-    if (found == std::end(kFields) || found->field != field.name) continue;
+    RedisInfoLayout::Field& known = layout.fields[i];
+    if (known.name != field.name) known = {std::string(field.name), MetricOf(field.name)};
+    if (known.metric == RedisInfoLayout::kNone) continue;
     std::optional<double> value = FieldValue(field.value);
     if (!value) continue;
     if (field.name == "latest_fork_usec") *value /= 1e6;
-    Add(static_cast<size_t>(found - kFields), {}, *value);
+    Add(known.metric, {}, *value);
   }
   if (const auto maxmemory = info.Number("maxmemory")) {
     Add(kFieldsSize + kConfigMaxmemory, {}, *maxmemory);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,17 @@ struct LeftOutFamily {
 absl::Span<const MetricDesc> RedisMetrics();
 absl::Span<const LeftOutFamily> RedisLeftOut();
 
+/// Which of our metrics each field of one server's last INFO was, by its place: a server lists the
+/// same fields in the same order, so most of them are found without a search. Empty at first.
+struct RedisInfoLayout {
+  struct Field {
+    std::string name;
+    size_t metric;  // kNone for one without
+  };
+  static constexpr size_t kNone = SIZE_MAX;
+  std::vector<Field> fields;
+};
+
 /// Adds samples of one server to `run`. `server` is its `server` label, empty when the host has
 /// only one.
 class RedisSamples {
@@ -31,7 +43,7 @@ class RedisSamples {
   /// Round trip of our own PING and the questions sent with it.
   void AddPing(absl::Duration round_trip);
   /// What INFO says. `databases` is how many the server has; redis_exporter shows empty ones, too.
-  void AddInfo(const RedisInfo& info, int databases);
+  void AddInfo(const RedisInfo& info, int databases, RedisInfoLayout& layout);
   /// What INFO COMMANDSTATS said `age` ago.
   void AddCommandStats(const RedisInfo& stats, absl::Duration age);
   void AddSlowlogLength(double entries);

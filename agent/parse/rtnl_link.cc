@@ -8,7 +8,6 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "common/status_macros.h"
 
@@ -31,9 +30,15 @@ T Load(absl::string_view bytes) {
 std::string Text(absl::string_view bytes) { return std::string(bytes.substr(0, bytes.find('\0'))); }
 
 std::string Address(absl::string_view bytes) {
+  constexpr absl::string_view kDigits = "0123456789abcdef";
   std::string text;
-  for (const char c : bytes.substr(0, kAddressBytesMax)) {
-    absl::StrAppendFormat(&text, "%s%02x", text.empty() ? "" : ":", static_cast<unsigned char>(c));
+  bytes = bytes.substr(0, kAddressBytesMax);
+  text.reserve(3 * bytes.size());
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (!text.empty()) text.push_back(':');
+    text.push_back(kDigits[byte >> 4]);
+    text.push_back(kDigits[byte & 15]);
   }
   return text;
 }

@@ -38,16 +38,30 @@ bool ParseInteger(absl::string_view text, T& value, int base = 10) {
   return result.ec == std::errc() && result.ptr == end && !text.empty();
 }
 
-/// Reads the whole of `text` as absl::SimpleAtod does, ten times as fast where it is a whole number
-/// that a double holds exactly, as nearly every one of a server is.
+/// Reads the whole of `text` as absl::SimpleAtod does, ten times as fast where it is made of at
+/// most 15 digits and a point, as nearly every number of a server is: the digits and the power of
+/// ten that they are divided by are doubles exactly, so that nothing but the division rounds.
 inline bool ParseNumber(absl::string_view text, double& value) {
+  constexpr double kPowers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
   constexpr size_t kExactDigits = 15;
-  uint64_t whole = 0;
-  if (text.size() <= kExactDigits && ParseInteger(text, whole)) {
-    value = static_cast<double>(whole);
-    return true;
+  uint64_t digits = 0;
+  size_t count = 0;
+  size_t fraction = 0;  // how many of them stand behind the point
+  bool point = false;
+  for (const char c : text) {
+    if (c == '.' && !point) {
+      point = true;
+      continue;
+    }
+    if (c < '0' || c > '9' || count == kExactDigits) return absl::SimpleAtod(text, &value);
+    digits = digits * 10 + static_cast<uint64_t>(c - '0');
+    ++count;
+    if (point) ++fraction;
   }
-  return absl::SimpleAtod(text, &value);
+  if (count == 0) return absl::SimpleAtod(text, &value);
+  value = static_cast<double>(digits) / kPowers[fraction];
+  return true;
 }
 
 }  // namespace fleet::agent

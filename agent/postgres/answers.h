@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,19 +19,23 @@ class PgAnswers {
  public:
   struct Answer {
     std::string name;
-    PgTable table;
+    std::shared_ptr<const PgTable> table;
     absl::Duration age;  // zero for what was asked this run
     bool slow = false;   // whether it is asked less often than every run
   };
 
   void Set(absl::string_view name, PgTable table, absl::Duration age = absl::ZeroDuration(),
            bool slow = false) {
+    Set(name, std::make_shared<const PgTable>(std::move(table)), age, slow);
+  }
+  void Set(absl::string_view name, std::shared_ptr<const PgTable> table, absl::Duration age,
+           bool slow) {
     answers_.push_back({std::string(name), std::move(table), age, slow});
   }
   /// Null when the group is not there.
   const PgTable* Find(absl::string_view name) const {
     for (const Answer& answer : answers_) {
-      if (answer.name == name) return &answer.table;
+      if (answer.name == name) return answer.table.get();
     }
     return nullptr;
   }

@@ -29,6 +29,13 @@ constexpr absl::string_view kStates[] = {"active",
                                          "fastpath function call",
                                          "disabled"};
 
+template <size_t N>
+std::optional<size_t> IndexOf(const absl::string_view (&words)[N], absl::string_view word) {
+  const auto* const found = std::find(std::begin(words), std::end(words), word);
+  if (found == std::end(words)) return std::nullopt;
+  return static_cast<size_t>(found - words);
+}
+
 class Emitter {
  public:
   Emitter(const PgAnswers& answers, absl::string_view server, CheckRun& run)
@@ -37,7 +44,7 @@ class Emitter {
   void All() {
     Server();
     Databases();
-    PerServer("bgwriter", "pg_stat_bgwriter_", "_total");
+    PerServer("bgwriter", PgFamiliesOf("pg_stat_bgwriter_"), "_total");
     Archiver();
     Sizes();
     Locks();
@@ -82,13 +89,12 @@ class Emitter {
     return number;
   }
 
-  /// One sample per row for every declared family that is `prefix`, a column, `suffix`.
+  /// One sample per row for every one of `families` that is their prefix, a column, `suffix`.
   template <typename Labels>
-  void Columns(const PgTable& table, absl::string_view prefix, absl::string_view suffix,
-               Labels labels) {
-    for (const MetricDesc& desc : kPgMetrics) {
-      absl::string_view name = desc.name;
-      if (!absl::ConsumePrefix(&name, prefix) || !absl::ConsumeSuffix(&name, suffix)) continue;
+  void Columns(const PgTable& table, PgFamilies families, absl::string_view suffix, Labels labels) {
+    for (const MetricDesc& desc : families.metrics) {
+      absl::string_view name = desc.name.substr(families.prefix_size);
+      if (!absl::ConsumeSuffix(&name, suffix)) continue;
       const std::optional<size_t> column = table.Column(name);
       if (!column.has_value()) continue;
       for (size_t row = 0; row < table.rows(); ++row) {
@@ -97,10 +103,10 @@ class Emitter {
     }
   }
 
-  void PerServer(absl::string_view group, absl::string_view prefix, absl::string_view suffix) {
+  void PerServer(absl::string_view group, PgFamilies families, absl::string_view suffix) {
     const PgTable* const table = answers_.Row(group);
     if (table == nullptr) return;
-    Columns(*table, prefix, suffix,
+    Columns(*table, families, suffix,
             [this](const MetricDesc& desc, size_t, std::optional<double> value) {
               Add(desc, value.value_or(kNan));
             });
@@ -109,22 +115,25 @@ class Emitter {
   void Databases() {
     const PgTable* const table = answers_.Find("databases");
     if (table == nullptr) return;
+    const PgColumn datid(table, "datid");
+    const PgColumn datname(table, "datname");
     std::vector<std::array<Label, 3>> labels;  // by row
+    labels.reserve(table->rows());
     for (size_t row = 0; row < table->rows(); ++row) {
-      labels.push_back({Label{"datid", table->Text(row, "datid")},
-                        Label{"datname", table->Text(row, "datname")}, Label{"server", server_}});
+      labels.push_back({Label{"datid", datid.Text(row)}, Label{"datname", datname.Text(row)},
+                        Label{"server", server_}});
     }
-    Columns(*table, "pg_stat_database_", "",
+    Columns(*table, PgFamiliesOf("pg_stat_database_"), "",
             [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
               run_.Add(desc, labels[row], value.value_or(kNan));
             });
-    Columns(*table, "pg_stat_database_conflicts_", "",
+    Columns(*table, PgFamiliesOf("pg_stat_database_conflicts_"), "",
             [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
               // Objects shared by all databases (datid 0) have no conflicts of their own.
               if (labels[row][0].value == "0") return;
               run_.Add(desc, labels[row], value.value_or(kNan));
             });
-    Columns(*table, "fleet_postgres_", "",
+    Columns(*table, PgFamiliesOf("fleet_postgres_"), "",
             [&](const MetricDesc& desc, size_t row, std::optional<double> value) {
               if (!value.has_value()) return;
               run_.Add(desc, absl::MakeConstSpan(labels[row]).subspan(1), *value);
@@ -134,7 +143,7 @@ class Emitter {
   void Archiver() {
     const PgTable* const row = answers_.Row("archiver");
     if (row == nullptr) return;
-    PerServer("archiver", "pg_stat_archiver_", "");
+    PerServer("archiver", PgFamiliesOf("pg_stat_archiver_"), "");
     Add(PgMetric("pg_stat_archiver_last_archive_age"), row->Number(0, "la").value_or(kNan));
     Add(PgMetric("fleet_postgres_archiver_failing"), row->True(0, "failing") ? 1 : 0);
     if (const PgTable* const backlog = answers_.Row("archive_backlog")) {
@@ -144,11 +153,13 @@ class Emitter {
 
   void Sizes() {
     if (const PgTable* const sizes = answers_.Find("sizes")) {
+      const PgColumn size(sizes, "bytes");
+      const PgColumn datname(sizes, "datname");
       for (size_t row = 0; row < sizes->rows(); ++row) {
-        const std::optional<double> bytes = sizes->Number(row, "bytes");
+        const std::optional<double> bytes = size.Number(row);
         if (!bytes.has_value()) continue;
         run_.Add(PgMetric("pg_database_size_bytes"),
-                 {{"datname", sizes->Text(row, "datname")}, {"server", server_}}, *bytes);
+                 {{"datname", datname.Text(row)}, {"server", server_}}, *bytes);
       }
     }
     for (const PgAnswers::Answer& answer : answers_.all()) {
@@ -162,20 +173,23 @@ class Emitter {
     const PgTable* const locks = answers_.Find("locks");
     const PgTable* const databases = answers_.Find("databases");
     if (locks == nullptr || databases == nullptr) return;
-    std::map<std::pair<absl::string_view, absl::string_view>, double> counts;
-    for (size_t row = 0; row < locks->rows(); ++row) {
-      counts[{locks->Text(row, "datid"), locks->Text(row, "mode")}] =
-          locks->Number(row, "count").value_or(0);
-    }
+    const PgColumn mode(locks, "mode");
+    const PgColumn count(locks, "count");
+    const PgColumn lock_datid(locks, "datid");
+    const PgColumn datid(databases, "datid");
+    const PgColumn datname(databases, "datname");
     for (size_t row = 0; row < databases->rows(); ++row) {
-      const absl::string_view datid = databases->Text(row, "datid");
-      if (datid == "0") continue;
-      for (const absl::string_view mode : kLockModes) {
-        const auto found = counts.find({datid, mode});
-        run_.Add(
-            PgMetric("pg_locks_count"),
-            {{"datname", databases->Text(row, "datname")}, {"mode", mode}, {"server", server_}},
-            found == counts.end() ? 0 : found->second);
+      if (datid.Text(row) == "0") continue;
+      std::array<double, std::size(kLockModes)> counts{};
+      for (size_t lock = 0; lock < locks->rows(); ++lock) {
+        if (lock_datid.Text(lock) != datid.Text(row)) continue;
+        const std::optional<size_t> i = IndexOf(kLockModes, mode.Text(lock));
+        if (i.has_value()) counts[*i] = count.Number(lock).value_or(0);
+      }
+      for (size_t i = 0; i < std::size(kLockModes); ++i) {
+        run_.Add(PgMetric("pg_locks_count"),
+                 {{"datname", datname.Text(row)}, {"mode", kLockModes[i]}, {"server", server_}},
+                 counts[i]);
       }
     }
   }
@@ -202,21 +216,24 @@ class Emitter {
 
   void Activity(const PgTable& sessions, const PgTable& databases, absl::string_view column,
                 const MetricDesc& desc) {
-    std::map<std::pair<absl::string_view, absl::string_view>, double> values;
-    for (size_t row = 0; row < sessions.rows(); ++row) {
-      double& value = values[{sessions.Text(row, "datid"), sessions.Text(row, "state")}];
-      const double add = sessions.Number(row, column).value_or(0);
-      value = column == "count" ? value + add : std::max(value, add);
-    }
+    const PgColumn state(&sessions, "state");
+    const PgColumn number(&sessions, column);
+    const PgColumn session_datid(&sessions, "datid");
+    const PgColumn datid(&databases, "datid");
+    const PgColumn datname(&databases, "datname");
     for (size_t row = 0; row < databases.rows(); ++row) {
-      const absl::string_view datid = databases.Text(row, "datid");
-      if (datid == "0") continue;
-      for (const absl::string_view state : kStates) {
-        const auto found = values.find({datid, state});
-        run_.Add(
-            desc,
-            {{"datname", databases.Text(row, "datname")}, {"server", server_}, {"state", state}},
-            found == values.end() ? 0 : found->second);
+      if (datid.Text(row) == "0") continue;
+      std::array<double, std::size(kStates)> values{};
+      for (size_t session = 0; session < sessions.rows(); ++session) {
+        if (session_datid.Text(session) != datid.Text(row)) continue;
+        const std::optional<size_t> i = IndexOf(kStates, state.Text(session));
+        if (!i.has_value()) continue;
+        const double add = number.Number(session).value_or(0);
+        values[*i] = column == "count" ? values[*i] + add : std::max(values[*i], add);
+      }
+      for (size_t i = 0; i < std::size(kStates); ++i) {
+        run_.Add(desc, {{"datname", datname.Text(row)}, {"server", server_}, {"state", kStates[i]}},
+                 values[i]);
       }
     }
   }
@@ -302,9 +319,9 @@ class Emitter {
     const auto add = [&](const MetricDesc& desc, absl::string_view column) {
       for (const PgAnswers::Answer& answer : answers_.all()) {
         absl::string_view datname = answer.name;
-        if (!absl::ConsumePrefix(&datname, kPgTablesGroup) || answer.table.rows() != 1) continue;
+        if (!absl::ConsumePrefix(&datname, kPgTablesGroup) || answer.table->rows() != 1) continue;
         run_.Add(desc, {{"datname", datname}, {"server", server_}},
-                 answer.table.Number(0, column).value_or(0));
+                 answer.table->Number(0, column).value_or(0));
       }
     };
     add(PgMetric("fleet_postgres_live_rows"), "live");

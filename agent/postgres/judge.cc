@@ -37,19 +37,26 @@ void PgSince::Sweep() {
 
 PgSessionCounts CountSessions(const PgTable& sessions) {
   PgSessionCounts counts;
+  const PgColumn backend_type(&sessions, "backend_type");
+  const PgColumn datid(&sessions, "datid");
+  const PgColumn state(&sessions, "state");
+  const PgColumn number(&sessions, "count");
+  const PgColumn waiting(&sessions, "waiting");
+  const PgColumn transaction_s(&sessions, "max_xact_s");
+  const PgColumn idle_s(&sessions, "max_idle_in_xact_s");
   for (size_t row = 0; row < sessions.rows(); ++row) {
-    const absl::string_view type = sessions.Text(row, "backend_type");
-    const double count = sessions.Number(row, "count").value_or(0);
+    const absl::string_view type = backend_type.Text(row);
+    const double count = number.Number(row).value_or(0);
     if (type == "autovacuum worker") counts.autovacuum_workers += count;
-    counts.waiting += sessions.Number(row, "waiting").value_or(0);
-    const bool hidden = type.empty() && !sessions.Text(row, "datid").empty();
+    counts.waiting += waiting.Number(row).value_or(0);
+    const bool hidden = type.empty() && !datid.Text(row).empty();
     if (type != "client backend" && !hidden) continue;
     counts.clients += count;
-    if (sessions.Text(row, "state") == "idle") counts.idle_clients += count;
+    if (state.Text(row) == "idle") counts.idle_clients += count;
     counts.oldest_transaction_s =
-        std::max(counts.oldest_transaction_s, sessions.Number(row, "max_xact_s").value_or(0));
-    counts.idle_in_transaction_s = std::max(counts.idle_in_transaction_s,
-                                            sessions.Number(row, "max_idle_in_xact_s").value_or(0));
+        std::max(counts.oldest_transaction_s, transaction_s.Number(row).value_or(0));
+    counts.idle_in_transaction_s =
+        std::max(counts.idle_in_transaction_s, idle_s.Number(row).value_or(0));
   }
   return counts;
 }
@@ -244,13 +251,16 @@ class Judge {
     const PgTable* const server = answers_.Row("server");
     const std::optional<double> freeze_max_age =
         server == nullptr ? std::nullopt : server->Number(0, "freeze_max_age");
+    const PgColumn names(databases, "datname");
+    const PgColumn limits(databases, "datconnlimit");
+    const PgColumn backends(databases, "numbackends");
     for (size_t row = 0; row < databases->rows(); ++row) {
-      const absl::string_view datname = databases->Text(row, "datname");
+      const absl::string_view datname = names.Text(row);
       const std::string name = datname.empty() ? "shared objects" : OneLine(datname, 63);
       Wraparound(*databases, row, name, freeze_max_age);
       Checksums(*databases, row, name);
-      const double limit = databases->Number(row, "datconnlimit").value_or(-1);
-      const double used = databases->Number(row, "numbackends").value_or(0);
+      const double limit = limits.Number(row).value_or(-1);
+      const double used = backends.Number(row).value_or(0);
       if (limit > 0 && used / limit >= kDatabaseLimitWarnRatio) {
         Add(absl::StrCat("connections ", name), Verdict::kWarn,
             absl::StrFormat("%.0f of the %.0f connections this database allows", used, limit));
@@ -408,8 +418,8 @@ class Judge {
   void Tables() {
     for (const PgAnswers::Answer& answer : answers_.all()) {
       absl::string_view datname = answer.name;
-      if (!absl::ConsumePrefix(&datname, kPgTablesGroup) || answer.table.rows() != 1) continue;
-      const PgTable& table = answer.table;
+      if (!absl::ConsumePrefix(&datname, kPgTablesGroup) || answer.table->rows() != 1) continue;
+      const PgTable& table = *answer.table;
       const double dead = table.Number(0, "n_dead_tup").value_or(0);
       const double live = table.Number(0, "n_live_tup").value_or(0);
       // Autovacuum starts at 20 % dead; as many dead as live means that it cannot keep up.

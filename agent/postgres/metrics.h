@@ -1,6 +1,9 @@
 #pragma once
 
+#include <iterator>
+
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/metric.h"
 
 namespace fleet::agent {
@@ -186,6 +189,26 @@ consteval const MetricDesc& PgMetric(const char* name) {
     if (i == desc.name.size() && name[i] == '\0') return desc;
   }
   throw "no such metric";
+}
+
+/// Metrics that start with one prefix; they follow each other.
+struct PgFamilies {
+  size_t prefix_size;
+  absl::Span<const MetricDesc> metrics;
+};
+consteval PgFamilies PgFamiliesOf(const char* prefix) {
+  size_t prefix_size = 0;
+  while (prefix[prefix_size] != '\0') ++prefix_size;
+  const auto starts = [&](const MetricDesc& desc) {
+    size_t i = 0;
+    while (i < prefix_size && i < desc.name.size() && desc.name[i] == prefix[i]) ++i;
+    return i == prefix_size;
+  };
+  const MetricDesc* begin = std::begin(kPgMetrics);
+  while (!starts(*begin)) ++begin;
+  const MetricDesc* end = begin;
+  while (end != std::end(kPgMetrics) && starts(*end)) ++end;
+  return {prefix_size, {begin, static_cast<size_t>(end - begin)}};
 }
 
 }  // namespace fleet::agent

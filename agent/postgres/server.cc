@@ -166,7 +166,9 @@ absl::Status PgServer::Ask(std::vector<const PgQuery*> due, PgAnswers& answers, 
       if (query.pace == PgPace::kRun) {
         answers.Set(query.name, *std::move(results[done]));
       } else {
-        kept_.insert_or_assign(std::string(query.name), Kept{*std::move(results[done]), now});
+        kept_.insert_or_assign(
+            std::string(query.name),
+            Kept{std::make_shared<const PgTable>(*std::move(results[done])), now});
       }
       ++done;
     }
@@ -203,9 +205,12 @@ void PgServer::AskTables(const PostgresOptions& options, SteadyTime now, SteadyT
   std::string next;
   SteadyTime oldest = SteadyTime::max();
   std::set<std::string> groups;
+  const PgColumn datallowconn(databases, "datallowconn");
+  const PgColumn datistemplate(databases, "datistemplate");
+  const PgColumn names(databases, "datname");
   for (size_t row = 0; row < std::min(databases->rows(), kDatabasesMax); ++row) {
-    if (!databases->True(row, "datallowconn") || databases->True(row, "datistemplate")) continue;
-    const std::string datname(databases->Text(row, "datname"));
+    if (!datallowconn.True(row) || datistemplate.True(row)) continue;
+    const std::string datname(names.Text(row));
     const std::string group = absl::StrCat(kPgTablesGroup, datname);
     groups.insert(group);
     const auto found = kept_.find(group);
@@ -238,8 +243,9 @@ void PgServer::AskTables(const PostgresOptions& options, SteadyTime now, SteadyT
     auto table = session.Query(std::string(PgTablesSql()), std::min(soon, deadline));
     status = table.status();
     if (table.ok()) {
-      answers_.Set(group, *table, absl::ZeroDuration(), true);
-      kept_.insert_or_assign(group, Kept{*std::move(table), now});
+      const auto kept = std::make_shared<const PgTable>(*std::move(table));
+      answers_.Set(group, kept, absl::ZeroDuration(), true);
+      kept_.insert_or_assign(group, Kept{kept, now});
     }
   }
   // A database that will not let us in (no CONNECT, full) is not a finding: only its tables stay

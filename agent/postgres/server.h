@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,7 +40,7 @@ class PgServer {
 
  private:
   struct Kept {
-    PgTable table;
+    std::shared_ptr<const PgTable> table;
     SteadyTime at;
   };
   absl::Status Prepare(SteadyTime deadline);

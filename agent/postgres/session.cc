@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <pqxx/pqxx>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "common/escape.h"
@@ -27,7 +29,7 @@ namespace fleet::agent {
 namespace {
 
 constexpr absl::string_view kSqlstatePayload = "fleet/sqlstate";
-constexpr size_t kRowsMax = 20'000;
+constexpr int kRowsMax = 20'000;
 
 /// Connects without blocking beyond `deadline`, which neither pqxx nor connect_timeout can: a
 /// stopped server's kernel accepts the connection, and libpq then waits for whole seconds.
@@ -260,92 +262,102 @@ absl::Status PgSession::Connect(const PgTarget& target, SteadyTime deadline) {
 
 namespace {
 
-absl::StatusOr<PgTable> ToTable(const pqxx::result& result) {
-  if (result.size() > kRowsMax) {
+using PgResult = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+absl::StatusOr<PgTable> ToTable(const PGresult& result) {
+  const int rows = PQntuples(&result);
+  const int width = PQnfields(&result);
+  if (rows > kRowsMax) {
     return absl::ResourceExhaustedError(absl::StrCat("more than ", kRowsMax, " rows"));
   }
   std::vector<std::string> columns;
-  for (pqxx::row::size_type i = 0; i < result.columns(); ++i) {
-    columns.emplace_back(result.column_name(i));
-  }
+  columns.reserve(static_cast<size_t>(width));
+  for (int column = 0; column < width; ++column) columns.emplace_back(PQfname(&result, column));
   PgTable table(std::move(columns));
-  for (const pqxx::row& row : result) {
-    for (const pqxx::field& field : row) {
-      if (field.is_null()) {
+  table.Reserve(static_cast<size_t>(rows));
+  for (int row = 0; row < rows; ++row) {
+    for (int column = 0; column < width; ++column) {
+      if (PQgetisnull(&result, row, column) != 0) {
         table.Add(std::nullopt);
       } else {
-        table.Add(absl::string_view(field.c_str(), field.size()));
+        table.Add(absl::string_view(PQgetvalue(&result, row, column),
+                                    static_cast<size_t>(PQgetlength(&result, row, column))));
       }
     }
   }
   return table;
 }
 
-/// pqxx 6 drops the SQLSTATE of exactly those errors that have a class of their own.
-std::string SqlstateOf(const pqxx::sql_error& error) {
-  if (!error.sqlstate().empty()) return error.sqlstate();
-  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) return "42501";
-  if (dynamic_cast<const pqxx::undefined_table*>(&error) != nullptr) return "42P01";
-  if (dynamic_cast<const pqxx::undefined_column*>(&error) != nullptr) return "42703";
-  if (dynamic_cast<const pqxx::undefined_function*>(&error) != nullptr) return "42883";
-  if (dynamic_cast<const pqxx::syntax_error*>(&error) != nullptr) return "42601";
-  if (dynamic_cast<const pqxx::disk_full*>(&error) != nullptr) return "53100";
-  if (dynamic_cast<const pqxx::out_of_memory*>(&error) != nullptr) return "53200";
-  if (dynamic_cast<const pqxx::feature_not_supported*>(&error) != nullptr) return "0A000";
-  return "XX000";
+/// What the server said of a statement; without an SQLSTATE, libpq lost the server.
+absl::Status ToError(const PGresult& result) {
+  const char* const sqlstate = PQresultErrorField(&result, PG_DIAG_SQLSTATE);
+  const char* const message = PQresultErrorField(&result, PG_DIAG_MESSAGE_PRIMARY);
+  if (sqlstate == nullptr || message == nullptr) {
+    return absl::UnavailableError(
+        OneLine(absl::StripAsciiWhitespace(PQresultErrorMessage(&result))));
+  }
+  const std::pair<absl::string_view, absl::string_view> lines =
+      absl::StrSplit(message, absl::MaxSplits('\n', 1));
+  return PgError(sqlstate, lines.first);
 }
 
-/// Runs `query` and turns whatever it throws into a status.
-template <typename Query>
-absl::StatusOr<PgTable> Caught(Query query) {
-  try {
-    return ToTable(query());
-  } catch (const pqxx::sql_error& error) {
-    absl::string_view message = error.what();
-    absl::ConsumePrefix(&message, "ERROR:  ");
-    const std::pair<absl::string_view, absl::string_view> lines =
-        absl::StrSplit(message, absl::MaxSplits('\n', 1));
-    return PgError(SqlstateOf(error), lines.first);
-  } catch (const pqxx::broken_connection& error) {
-    return absl::UnavailableError(OneLine(absl::StripAsciiWhitespace(error.what())));
-  } catch (const std::exception& error) {
-    return absl::AbortedError(OneLine(absl::StripAsciiWhitespace(error.what())));
+/// Sends `text`, which may be many statements, and takes the result of each up to the first error.
+/// pqxx would do the same at four times the cost: it makes an object of every value it hands out.
+std::vector<absl::StatusOr<PgTable>> Exchange(PGconn* connection, const std::string& text) {
+  std::vector<absl::StatusOr<PgTable>> results;
+  if (PQsendQuery(connection, text.c_str()) == 0) {
+    results.emplace_back(absl::UnavailableError(OneLine(PQerrorMessage(connection))));
+    return results;
+  }
+  while (true) {
+    const PgResult result(PQgetResult(connection), PQclear);
+    if (result == nullptr) return results;
+    switch (PQresultStatus(result.get())) {
+      case PGRES_TUPLES_OK:
+      case PGRES_COMMAND_OK:
+      case PGRES_EMPTY_QUERY:
+        results.push_back(ToTable(*result));
+        break;
+      case PGRES_BAD_RESPONSE:
+      case PGRES_NONFATAL_ERROR:
+      case PGRES_FATAL_ERROR:
+        results.emplace_back(ToError(*result));
+        break;
+      default:
+        // A server that wants to copy would say so for ever.
+        results.emplace_back(absl::UnavailableError("an answer to what was not asked"));
+        return results;
+    }
   }
 }
 
 }  // namespace
 
 absl::StatusOr<PgTable> PgSession::Query(const std::string& sql, SteadyTime deadline) {
-  return std::move(QueryBatch({sql}, deadline).front());
+  auto results = Run(sql, deadline);
+  const auto failed =
+      std::find_if(results.begin(), results.end(), [](const auto& result) { return !result.ok(); });
+  if (failed != results.end()) return std::move(*failed);
+  if (results.empty()) return absl::AbortedError("no result");
+  return std::move(results.back());
 }
 
 std::vector<absl::StatusOr<PgTable>> PgSession::QueryBatch(absl::Span<const std::string> sqls,
                                                            SteadyTime deadline) {
+  auto results = Run(absl::StrJoin(sqls, ";\n"), deadline);
+  results.resize(sqls.size(), absl::AbortedError("behind a statement that failed"));
+  return results;
+}
+
+std::vector<absl::StatusOr<PgTable>> PgSession::Run(const std::string& text, SteadyTime deadline) {
   std::vector<absl::StatusOr<PgTable>> results;
-  results.reserve(sqls.size());
   if (!open()) {
-    results.assign(sqls.size(), absl::UnavailableError("not connected"));
+    results.emplace_back(absl::UnavailableError("not connected"));
     return results;
   }
   const SteadyTime start = Clock::Real().SteadyNow();
   Watchdog::Guard guard = watchdog_.Arm(impl_->socket.get(), deadline);
-  try {
-    pqxx::nontransaction transaction(*impl_->connection);
-    if (sqls.size() == 1) {
-      results.push_back(Caught([&] { return transaction.exec(sqls.front()); }));
-    } else {
-      pqxx::pipeline pipeline(transaction);
-      pipeline.retain(static_cast<int>(sqls.size()) + 1);
-      std::vector<pqxx::pipeline::query_id> ids;
-      for (const std::string& sql : sqls) ids.push_back(pipeline.insert(sql));
-      pipeline.resume();
-      for (const pqxx::pipeline::query_id id : ids) {
-        results.push_back(Caught([&] { return pipeline.retrieve(id); }));
-      }
-    }
-  } catch (const std::exception& error) {
-    results.resize(sqls.size(), absl::AbortedError(OneLine(error.what())));
-  }
+  results = Exchange(impl_->policy.connection(), text);
   const bool fired = guard.Disarm();
   if (!fired && open()) return results;
   const absl::Status gone =

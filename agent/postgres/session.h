@@ -44,10 +44,11 @@ std::string Sqlstate(const absl::Status& status);
 ///   kInternal           anything else
 absl::Status PgError(absl::string_view sqlstate, absl::string_view message);
 
-/// The one door to libpqxx: one connection to one server, kept between runs. Nothing throws out of
-/// it, and no call outlasts its deadline (of the machine's monotonic clock): connecting polls a
-/// non-blocking socket, and during a query the watchdog shuts the socket down. An error that ends
-/// the connection closes the session; the next Connect starts anew. Used by one thread at a time.
+/// The one door to libpqxx and libpq: one connection to one server, kept between runs. Nothing
+/// throws out of it, and no call outlasts its deadline (of the machine's monotonic clock):
+/// connecting polls a non-blocking socket, and during a query the watchdog shuts the socket down.
+/// An error that ends the connection closes the session; the next Connect starts anew. Used by one
+/// thread at a time.
 class PgSession {
  public:
   explicit PgSession(Watchdog& watchdog);
@@ -75,6 +76,9 @@ class PgSession {
                                                   SteadyTime deadline);
 
  private:
+  /// The results of all statements of `text` up to the first error, as Query.
+  std::vector<absl::StatusOr<PgTable>> Run(const std::string& text, SteadyTime deadline);
+
   struct Impl;
   Watchdog& watchdog_;
   std::unique_ptr<Impl> impl_;

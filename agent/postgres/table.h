@@ -16,6 +16,8 @@ class PgTable {
  public:
   explicit PgTable(std::vector<std::string> columns) : columns_(std::move(columns)) {}
 
+  /// Makes room for so many rows.
+  void Reserve(size_t rows) { cells_.reserve(rows * columns_.size()); }
   /// Appends the next cell, row by row.
   void Add(std::optional<absl::string_view> value) {
     const int32_t size = value.has_value() ? static_cast<int32_t>(value->size()) : -1;
@@ -69,6 +71,27 @@ class PgTable {
   std::vector<std::string> columns_;
   std::vector<Cell> cells_;
   std::string text_;
+};
+
+/// One column by its name, looked up once for all rows; missing where the table is null or the
+/// query of this server version has no such column. Valid as long as the table.
+class PgColumn {
+ public:
+  PgColumn(const PgTable* table, absl::string_view name)
+      : table_(table), index_(table == nullptr ? std::nullopt : table->Column(name)) {}
+
+  /// As PgTable::Text, Number and True.
+  absl::string_view Text(size_t row) const {
+    return index_.has_value() ? table_->At(row, *index_).value_or("") : "";
+  }
+  std::optional<double> Number(size_t row) const {
+    return index_.has_value() ? PgTable::ToNumber(table_->At(row, *index_)) : std::nullopt;
+  }
+  bool True(size_t row) const { return Text(row) == "t"; }
+
+ private:
+  const PgTable* table_;
+  std::optional<size_t> index_;
 };
 
 }  // namespace fleet::agent

@@ -70,19 +70,13 @@ void FreeReply(void* reply) { delete static_cast<RedisReply*>(reply); }
 
 redisReplyObjectFunctions kBuild = {CreateString, CreateArray, CreateInteger, CreateNil, FreeReply};
 
+/// A command as RESP writes it, an array of strings that each say their size. hiredis would
+/// allocate every command anew and print every size twice.
 void AppendCommand(const RedisCommand& command, std::string& out) {
-  std::vector<const char*> arguments;
-  std::vector<size_t> sizes;
+  absl::StrAppend(&out, "*", command.size(), "\r\n");
   for (const std::string& argument : command) {
-    arguments.push_back(argument.data());
-    sizes.push_back(argument.size());
+    absl::StrAppend(&out, "$", argument.size(), "\r\n", argument, "\r\n");
   }
-  char* text = nullptr;
-  const int size = redisFormatCommandArgv(&text, static_cast<int>(arguments.size()),
-                                          arguments.data(), sizes.data());
-  FLEET_ASSERT(size > 0);
-  out.append(text, static_cast<size_t>(size));
-  redisFreeCommand(text);
 }
 
 // ---- sockets ----------------------------------------------------------------------------------
