@@ -79,9 +79,14 @@ std::optional<absl::Time> BootTime(const HostFs& fs) {
 }  // namespace
 
 std::vector<std::string> TincNetNames(const HostFs& fs, const TincOptions& options) {
+  return TincNetNames(fs, options, fs.List("etc/tinc").value_or(std::vector<std::string>()));
+}
+
+std::vector<std::string> TincNetNames(const HostFs& fs, const TincOptions& options,
+                                      const std::vector<std::string>& listed) {
   if (!options.net.empty()) return {options.net};
   std::vector<std::string> nets;
-  for (const std::string& name : fs.List("etc/tinc").value_or(std::vector<std::string>{})) {
+  for (const std::string& name : listed) {
     if (fs.Exists(absl::StrCat("etc/tinc/", name, "/tinc.conf"))) nets.push_back(name);
   }
   return nets;

@@ -27,6 +27,9 @@ struct TincNet {
 
 /// The nets to look at: `options.net`, or every directory of /etc/tinc with a tinc.conf. Sorted.
 std::vector<std::string> TincNetNames(const HostFs& fs, const TincOptions& options);
+/// The same for whoever has listed /etc/tinc.
+std::vector<std::string> TincNetNames(const HostFs& fs, const TincOptions& options,
+                                      const std::vector<std::string>& listed);
 
 /// Reads tinc.conf and hosts/. Errors: HostFs's for tinc.conf, kInvalidArgument for its contents.
 absl::StatusOr<TincNet> ReadTincNet(const HostFs& fs, absl::string_view net);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -173,7 +174,7 @@ class ClockCheck final : public Check {
   /// A clock that nothing disciplines drifts by seconds a day and nobody sees it, in a VM too:
   /// warn, but not while a time daemon may still be starting, and not in a container, whose clock
   /// is its host's affair. The offset means something only while a daemon keeps it.
-  void Judge(CheckRun& run, const KernelClock& clock) const {
+  void Judge(CheckRun& run, const KernelClock& clock) {
     if ((clock.timex.status & STA_UNSYNC) != 0) {
       run.SetReason("clock not synchronised");
       if (InContainer() || JustBooted()) return;
@@ -190,16 +191,23 @@ class ClockCheck final : public Check {
         absl::StrCat("clock is ", off, offset > 0 ? " behind" : " ahead of", " its time server"));
   }
 
-  bool JustBooted() const {
+  bool JustBooted() {
+    if (up_for_long_) return false;
     const auto text = fs_.Read("proc/uptime");
     if (!text.ok()) return false;
     const auto uptime = ParseUptime(*text);
-    return uptime.ok() && *uptime < kSyncGrace;
+    if (!uptime.ok()) return false;
+    up_for_long_ = fs_.live() && *uptime >= kSyncGrace;
+    return *uptime < kSyncGrace;
   }
 
-  bool InContainer() const {
-    return fs_.Exists("run/systemd/container") || fs_.Exists("run/.containerenv") ||
-           fs_.Exists(".dockerenv");
+  /// Whoever starts a container says so before the first process runs in it.
+  bool InContainer() {
+    if (!fs_.live() || !in_container_) {
+      in_container_ = fs_.Exists("run/systemd/container") || fs_.Exists("run/.containerenv") ||
+                      fs_.Exists(".dockerenv");
+    }
+    return *in_container_;
   }
 
   const HostFs fs_;
@@ -208,6 +216,8 @@ class ClockCheck final : public Check {
   absl::TimeZone zone_;
   bool has_zone_ = false;
   std::vector<Source> sources_;
+  bool up_for_long_ = false;  // which stays so
+  std::optional<bool> in_container_;
 };
 
 }  // namespace

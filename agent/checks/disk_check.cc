@@ -43,14 +43,14 @@ class DiskCheck final : public Check {
       : fs_(env.fs),
         options_(env.options.disk),
         stats_(std::move(stats)),
-        diskstats_(env.fs, "proc/diskstats", KeptFile::Records::kMany),
+        devices_(env.fs),
         mounts_(env.fs, "proc/1/mountinfo", KeptFile::Records::kMany),
         own_mounts_(env.fs, kOwnMountinfo, KeptFile::Records::kMany) {}
 
   absl::Span<const MetricDesc> metrics() const override { return kDiskMetrics; }
 
   absl::Status Collect(CheckRun& run) override {
-    const absl::Status devices = AddDiskDevices(fs_, diskstats_, run);
+    const absl::Status devices = devices_.Add(run);
     FLEET_ASSIGN_OR_RETURN(const std::vector<DiskMount>* const mounts, ReadMounts());
     const UsageByPath usage = Measure(*mounts, run);
     AddExporterSamples(*mounts, usage, run);
@@ -73,6 +73,11 @@ class DiskCheck final : public Check {
     absl::Time written = absl::InfinitePast();
   };
 
+  struct ExtFiles {
+    std::string directory;  // in sysfs
+    KeptFile errors_count;
+  };
+
   /// Parses only what has changed: a mount is made once and listed every time.
   absl::StatusOr<const std::vector<DiskMount>*> ReadMounts() {
     // The first process sees the host's mounts even when we run in a namespace of our own.
@@ -86,6 +91,7 @@ class DiskCheck final : public Check {
     FLEET_RETURN_IF_ERROR(text.status());
     if (sorted_text_ != *text || sorted_text_.empty()) {
       sorted_text_.clear();
+      ext_.clear();
       FLEET_ASSIGN_OR_RETURN(std::vector<Mount> mounts, ParseMountinfo(*text));
       sorted_ = SortMounts(std::move(mounts));
       if (file == &mounts_) {
@@ -223,16 +229,28 @@ class DiskCheck final : public Check {
     }
   }
 
-  /// What ext4 has recorded: on Linux 6.1 it still says `rw` when it refuses to write.
-  std::optional<FilesystemErrors> ReadErrors(const Mount& mount, const std::string& key,
-                                             CheckRun& run) const {
-    if (!absl::StartsWith(mount.type, "ext")) return std::nullopt;
+  /// Where ext4 keeps its record of a filesystem: under the name that its device had when it was
+  /// mounted.
+  ExtFiles& ExtFilesOf(const Mount& mount, const std::string& key) {
+    const auto found = ext_.find(key);
+    if (found != ext_.end()) return found->second;
     std::string device = fs_.ReadLink(absl::StrCat("sys/dev/block/", mount.major, ":", mount.minor))
                              .value_or(mount.source);
     device = device.substr(device.rfind('/') + 1);
     const std::string directory = absl::StrCat("sys/fs/ext4/", device, "/");
+    ExtFiles files = {directory,
+                      KeptFile(fs_, directory + "errors_count", KeptFile::Records::kOne)};
+    return ext_.emplace(key, std::move(files)).first->second;
+  }
+
+  /// What ext4 has recorded: on Linux 6.1 it still says `rw` when it refuses to write.
+  std::optional<FilesystemErrors> ReadErrors(const Mount& mount, const std::string& key,
+                                             CheckRun& run) {
+    if (!absl::StartsWith(mount.type, "ext")) return std::nullopt;
+    ExtFiles& files = ExtFilesOf(mount, key);
+    const std::string& directory = files.directory;
     FilesystemErrors errors;
-    const auto count = fs_.ReadTrimmed(directory + "errors_count");
+    const auto count = files.errors_count.ReadTrimmed();
     if (!count.ok() || !absl::SimpleAtoi(*count, &errors.count)) return std::nullopt;
 
     const std::string remembered = absl::StrCat(kErrorsPrefix, key);
@@ -292,11 +310,12 @@ class DiskCheck final : public Check {
   const HostFs fs_;
   const DiskOptions options_;
   const std::unique_ptr<FilesystemStats> stats_;
-  KeptFile diskstats_;
+  DiskDevices devices_;
   KeptFile mounts_;
   KeptFile own_mounts_;
   std::vector<DiskMount> sorted_;
-  std::string sorted_text_;  // what sorted_ was made from
+  std::string sorted_text_;              // what sorted_ was made from
+  std::map<std::string, ExtFiles> ext_;  // by key, of the mounts in sorted_
   std::map<std::string, Seen> seen_;
   std::string mountinfo_ = "proc/1/mountinfo";
 };

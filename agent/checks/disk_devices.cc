@@ -79,19 +79,29 @@ void AddUdevInfo(const DiskStats& stats, const UdevData& udev, CheckRun& run) {
 
 }  // namespace
 
-absl::Status AddDiskDevices(const HostFs& fs, KeptFile& diskstats, CheckRun& run) {
-  const auto text = diskstats.Read();
+const UdevData& DiskDevices::Udev(uint32_t major, uint32_t minor) {
+  const auto [entry, is_new] = udev_.try_emplace({major, minor});
+  if (is_new) {
+    const auto text = fs_.Read(absl::StrCat(kUdevFolder, "/b", major, ":", minor));
+    if (text.ok()) entry->second = ParseUdevData(*text);
+  }
+  return entry->second;
+}
+
+absl::Status DiskDevices::Add(CheckRun& run) {
+  const auto text = diskstats_.Read();
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   FLEET_RETURN_IF_ERROR(text.status());
   FLEET_ASSIGN_OR_RETURN(const std::vector<DiskStats> devices, ParseDiskStats(*text));
+  // More than there are devices: some of them went.
+  if (udev_stamp_.MayHaveChanged() || udev_.size() > devices.size()) udev_.clear();
   for (const DiskStats& stats : devices) {
     if (IsExcludedDevice(stats.device)) continue;
     for (size_t i = 0; i < stats.fields_size; ++i) {
       run.Add(kDiskMetrics[i], {{"device", stats.device}},
               static_cast<double>(stats.fields[i]) * FactorOf(i));
     }
-    const auto udev = fs.Read(absl::StrCat("run/udev/data/b", stats.major, ":", stats.minor));
-    AddUdevInfo(stats, udev.ok() ? ParseUdevData(*udev) : UdevData(), run);
+    AddUdevInfo(stats, Udev(stats.major, stats.minor), run);
   }
   return absl::OkStatus();
 }

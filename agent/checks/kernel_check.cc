@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "agent/change_stamp.h"
 #include "agent/checks/checks.h"
 #include "agent/kept_file.h"
 #include "agent/parse/file_nr.h"
@@ -47,6 +48,7 @@ class KernelCheck final : public Check {
   explicit KernelCheck(const CheckEnv& env)
       : fs_(env.fs),
         options_(env.options.kernel),
+        os_stamp_(env.fs, "etc/os-release"),
         entropy_(env.fs, "proc/sys/kernel/random/entropy_avail", KeptFile::Records::kOne),
         pool_(env.fs, "proc/sys/kernel/random/poolsize", KeptFile::Records::kOne),
         file_nr_(env.fs, "proc/sys/fs/file-nr", KeptFile::Records::kOne) {}
@@ -63,7 +65,7 @@ class KernelCheck final : public Check {
              {"sysname", uname.sysname},
              {"version", uname.version}},
             1);
-    run.Add(kSelinux, fs_.Exists("sys/fs/selinux/enforce") ? 1 : 0);
+    run.Add(kSelinux, HasSelinux() ? 1 : 0);
     CollectEntropy(run);
     const absl::Status files = CollectFiles(run);
     FLEET_ASSIGN_OR_RETURN(const std::optional<OsRelease> os, CollectOsRelease(run));
@@ -127,12 +129,25 @@ class KernelCheck final : public Check {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::optional<OsRelease>> CollectOsRelease(CheckRun& run) const {
+  /// The running kernel has it or not from its start on.
+  bool HasSelinux() {
+    if (!fs_.live() || !selinux_) selinux_ = fs_.Exists("sys/fs/selinux/enforce");
+    return *selinux_;
+  }
+
+  absl::StatusOr<std::optional<OsRelease>> ReadOsRelease() const {
     absl::StatusOr<std::string> text = fs_.Read("etc/os-release");
     if (!text.ok()) text = fs_.Read("usr/lib/os-release");
     if (absl::IsNotFound(text.status())) return std::optional<OsRelease>();
     FLEET_RETURN_IF_ERROR(text.status());
-    FLEET_ASSIGN_OR_RETURN(const OsRelease os, ParseOsRelease(*text));
+    return ParseOsRelease(*text);
+  }
+
+  absl::StatusOr<std::optional<OsRelease>> CollectOsRelease(CheckRun& run) {
+    if (os_stamp_.MayHaveChanged() || !os_stamp_.exists()) os_ = ReadOsRelease();
+    FLEET_RETURN_IF_ERROR(os_.status());
+    if (!os_->has_value()) return os_;
+    const OsRelease& os = **os_;
     run.Add(kOsInfo,
             {{"build_id", os.build_id},
              {"id", os.id},
@@ -150,11 +165,14 @@ class KernelCheck final : public Check {
     if (const double version = OsVersionNumber(os.version_id); version > 0) {
       run.Add(kOsVersion, {{"id", os.id}, {"id_like", os.id_like}, {"name", os.name}}, version);
     }
-    return std::optional<OsRelease>(os);
+    return os_;
   }
 
   const HostFs fs_;
   const KernelOptions options_;
+  ChangeStamp os_stamp_;
+  absl::StatusOr<std::optional<OsRelease>> os_ = std::optional<OsRelease>();  // as of the stamp
+  std::optional<bool> selinux_;
   KeptFile entropy_;
   KeptFile pool_;
   KeptFile file_nr_;

@@ -265,8 +265,11 @@ class NetworkCheck final : public Check {
       if (absl::IsNotFound(text.status())) return absl::OkStatus();
       FLEET_RETURN_IF_ERROR(text.status());
       FLEET_ASSIGN_OR_RETURN(queues, ParseNetUdp(*text));
-    } else if (!fs_.Exists(file.path())) {
-      return absl::OkStatus();
+    } else {
+      // On the running machine a table of sockets that is there once does not go.
+      bool& exists = udp_exists_[six ? 1 : 0];
+      if (!fs_.live() || !exists) exists = fs_.Exists(file.path());
+      if (!exists) return absl::OkStatus();
     }
     const Label ip{"ip", six ? "v6" : "v4"};
     run.Add(kUdpQueues, {ip, {"queue", "rx"}}, Number(queues.receive_bytes));
@@ -326,6 +329,7 @@ class NetworkCheck final : public Check {
   KeptFile sockstat6_;
   KeptFile udp_;
   KeptFile udp6_;
+  std::array<bool, 2> udp_exists_{};
   KeptFile arp_;
   KeptFile conntrack_count_;
   KeptFile conntrack_max_;

@@ -146,12 +146,14 @@ class TincCheck final : public Check {
   }
 
   absl::Status Collect(CheckRun& run) override {
-    if (const auto listed = fs_.List("etc/tinc"); absl::IsPermissionDenied(listed.status())) {
+    const auto listed = fs_.List("etc/tinc");
+    if (absl::IsPermissionDenied(listed.status())) {
       return absl::PermissionDeniedError(
           absl::StrCat(listed.status().message(), "; run: chmod a+rx /etc/tinc"));
     }
     std::vector<NetView> views;
-    const std::vector<std::string> names = TincNetNames(fs_, options_);
+    const std::vector<std::string> names =
+        TincNetNames(fs_, options_, listed.value_or(std::vector<std::string>()));
     bool broken = false;
     for (const std::string& name : names) {
       auto view = View(name, run);
