@@ -46,6 +46,7 @@ class Converter {
     ConvertTls(config);
     ConvertEcho(config.echo());
     ConvertSpool(config.spool());
+    ConvertVantage(config.probes());
     const v1::ChecksConfig& checks = config.checks();
     ConvertHost(checks);
     if (checks.has_tinc()) ConvertTinc(checks.tinc());
@@ -110,6 +111,18 @@ class Converter {
       SecretFile(settings_.tls_cert, "tls.cert");
       SecretFile(settings_.tls_key, "tls.key");
     }
+  }
+
+  void ConvertVantage(const v1::VantageConfig& probes) {
+    if (probes.has_enabled()) settings_.vantage = probes.enabled();
+    for (int i = 0; i < probes.allow_size(); ++i) {
+      const absl::StatusOr<ProbePolicy> one = ProbePolicy::Parse({probes.allow(i)});
+      if (one.ok()) continue;
+      loader_.AddProblem(absl::StrCat("probes.allow[", i, "]"),
+                         std::string(one.status().message()));
+    }
+    absl::StatusOr<ProbePolicy> policy = ProbePolicy::Parse(ToVector(probes.allow()));
+    if (policy.ok()) settings_.probe_policy = *std::move(policy);
   }
 
   void ConvertEcho(const v1::EchoConfig& echo) {

@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "agent/options.h"
+#include "agent/probe_policy.h"
 #include "common/config_loader.h"
 
 namespace fleet::v1 {
@@ -39,6 +40,8 @@ struct AgentSettings {
   std::vector<std::string> echo_listen;
   absl::Duration spool_age_max = absl::Hours(7 * 24);
   uint64_t spool_bytes_max = 256 << 20;
+  bool vantage = true;                             // whether it looks at what collectors plan
+  ProbePolicy probe_policy;                        // as far as this lets it
   std::map<std::string, CheckSchedule> schedules;  // by check name
   CheckOptions checks;
 };

@@ -24,6 +24,7 @@
 #include "agent/spool_commands.h"
 #include "agent/tinc_hook.h"
 #include "agent/uplink.h"
+#include "agent/vantage.h"
 #include "agent/watcher.h"
 #include "common/grpc_log.h"
 #include "common/log.h"
@@ -32,6 +33,7 @@
 #include "common/version.h"
 #include "common/x509.h"
 #include "fleet/v1/config.pb.h"
+#include "fleet/v1/ingest.pb.h"
 
 namespace fleet::agent {
 namespace {
@@ -216,14 +218,27 @@ std::unique_ptr<Spool> MakeSpool(const AgentSettings& settings) {
 
 std::vector<std::unique_ptr<Uplink>> MakeUplinks(
     const AgentSettings& settings, Spool& spool,
-    const std::function<void(const std::vector<std::string>&)>& refresh) {
+    const std::function<void(const std::vector<std::string>&)>& refresh, Vantage* vantage) {
   std::vector<std::unique_ptr<Uplink>> uplinks;
   for (size_t i = 0; i < settings.collectors.size(); ++i) {
-    uplinks.push_back(std::make_unique<Uplink>(
-        UplinkOptions{settings.collectors[i], i, settings.insecure, settings.tls_ca,
-                      settings.tls_cert, settings.tls_key, settings.host, std::string(Version()),
-                      settings.interval, refresh},
-        spool, Clock::Real()));
+    UplinkOptions options{settings.collectors[i],
+                          i,
+                          settings.insecure,
+                          settings.tls_ca,
+                          settings.tls_cert,
+                          settings.tls_key,
+                          settings.host,
+                          std::string(Version()),
+                          settings.interval,
+                          refresh,
+                          nullptr};
+    if (vantage != nullptr) {
+      options.plan = [vantage, i](const v1::CollectorMessage& message) {
+        if (message.has_plan()) vantage->SetPlan(i, message.plan());
+        if (message.has_hurry()) vantage->SetHurry(i, message.hurry());
+      };
+    }
+    uplinks.push_back(std::make_unique<Uplink>(std::move(options), spool, Clock::Real()));
   }
   return uplinks;
 }
@@ -283,11 +298,22 @@ int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
                        },
                        service.watched() ? [&service] { service.Beat(); } : std::function<void()>(),
                        service.beat_interval(), [&spool] { spool->Flush(); }});
+  std::unique_ptr<Vantage> vantage;
+  if (settings.vantage && env.fs.live()) {
+    vantage = std::make_unique<Vantage>(Vantage::Parts{settings.probe_policy, Clock::Real(),
+                                                       probe::Engine::Create,
+                                                       [&spool](const Report& report) {
+                                                         spool->Add(report);
+                                                         spool->Flush();
+                                                       }});
+  }
   // A collector that comes back gets every check's news at once, not at its next interval.
-  std::vector<std::unique_ptr<Uplink>> uplinks =
-      MakeUplinks(settings, *spool, [&scheduler](const std::vector<std::string>& lacking) {
+  std::vector<std::unique_ptr<Uplink>> uplinks = MakeUplinks(
+      settings, *spool,
+      [&scheduler](const std::vector<std::string>& lacking) {
         for (const std::string& check : lacking) scheduler->Trigger(check);
-      });
+      },
+      vantage.get());
   scheduler->Start();
   const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
   service.Ready();
@@ -298,6 +324,7 @@ int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
   if (!scheduler->Stop(absl::Seconds(3))) {
     log::Warning("a stuck check is left behind");
     uplinks.clear();
+    vantage.reset();
     spool->Close();
     ::_exit(0);
   }

@@ -194,6 +194,7 @@ class Uplink::Loop {
     hello.set_interval_seconds(absl::ToDoubleSeconds(options_.interval));
     // Asked first: a list that is pending now may be whole a moment later, but not the reverse.
     hello.set_spool_pending(spool_.pending());
+    hello.set_vantage(options_.plan != nullptr);
     for (const Spool::Closed& closed : spool_.ClosedSegments()) {
       v1::SpoolSegment& segment = *hello.add_spool();
       segment.set_epoch(closed.id.epoch);
@@ -206,6 +207,10 @@ class Uplink::Loop {
   void HandleMessage(Lane& lane, const v1::CollectorMessage& message) {
     if (message.has_ack()) {
       spool_.Ack(options_.number, IdOf(message.ack()), message.ack().next_index());
+      return;
+    }
+    if (message.has_plan() || message.has_hurry()) {
+      if (options_.plan != nullptr && !stopping_) options_.plan(message);
       return;
     }
     if (!message.has_welcome() || lane.stream->welcomed) return;

@@ -10,6 +10,10 @@
 #include "agent/spool.h"
 #include "common/clock.h"
 
+namespace fleet::v1 {
+class CollectorMessage;
+}
+
 namespace fleet::agent {
 
 struct UplinkOptions {
@@ -24,6 +28,9 @@ struct UplinkOptions {
   absl::Duration interval;
   /// Called by the uplink's thread with the checks that a new live stream lacks.
   std::function<void(const std::vector<std::string>& checks)> refresh;
+  /// Called by the uplink's thread with what the collector asks this host to look at; null: it is
+  /// no vantage.
+  std::function<void(const v1::CollectorMessage& message)> plan;
 };
 
 /// Brings what the spool holds to one collector, for ever: live reports on one stream and, while

@@ -236,6 +236,7 @@ absl::Status RunningCollector::OpenKeep() {
 absl::Status RunningCollector::OpenProbes() {
   FLEET_ASSIGN_OR_RETURN(probes_, ProbeSide::Start(options_, probe::Engine::Create(), state_,
                                                    *events_, metrics_, clock_));
+  hub_.SetVantages(&probes_->vantages());
   routes_.Add(probes_->Paths());
   routes_.set_extra([this] { return probes_->Series(); });
   metrics_.AddSource([this](SelfMetrics& metrics) { probes_->SetMetrics(metrics); });

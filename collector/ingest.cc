@@ -7,6 +7,7 @@
 #include "common/escape.h"
 #include "common/host_name.h"
 #include "common/log.h"
+#include "common/probe/look_report.h"
 #include "common/status_macros.h"
 
 namespace fleet::collector {
@@ -122,7 +123,10 @@ IngestStream::IngestStream(IngestHub& hub, uint64_t id, std::string host, v1::He
       samples_(hub.metrics_.Counter(self::kSamples, {{"lane", LaneName(lane)}})),
       bytes_(hub.metrics_.Counter(self::kBytes, {{"lane", LaneName(lane)}})) {}
 
-IngestStream::~IngestStream() { hub_.Ended(id_); }
+IngestStream::~IngestStream() {
+  if (vantage_) hub_.parts_.vantages->Left(host_, id_);
+  hub_.Ended(id_);
+}
 
 absl::Status IngestStream::Expect(const v1::Records& records) {
   const SegmentId segment{records.epoch(), records.segment()};
@@ -142,11 +146,8 @@ absl::Status IngestStream::Expect(const v1::Records& records) {
 }
 
 /// Backlog is history, not state; what changed in it did so at its own time.
-void IngestStream::NoteHistory(const v1::Records& records, const DecodedReport& report) {
+void IngestStream::NoteHistory(const DecodedReport& report) {
   if (hub_.parts_.events == nullptr) return;
-  if (records.first_index() == 0 && report.index == 0) {
-    offset_ = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
-  }
   const auto found = memory_.find(report.check);
   const ReportStatus* const before = found == memory_.end() ? nullptr : found->second.get();
   if (before == report.status.get()) return;
@@ -176,8 +177,17 @@ void IngestStream::Remember(absl::string_view check,
 absl::Status IngestStream::Receive(const v1::Records& records, const DecodedReport& report) {
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
+  if (records.first_index() == 0 && report.index == 0) {
+    offset_ = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
+  }
+  // What a vantage saw says nothing of the host itself.
+  if (probe::IsLook(report.check)) {
+    const bool news = report.index >= known_ && hub_.parts_.vantages != nullptr;
+    if (news) hub_.parts_.vantages->Look(host_, report, offset_);
+    return absl::OkStatus();
+  }
   if (!live()) {
-    NoteHistory(records, report);
+    NoteHistory(report);
     return absl::OkStatus();
   }
   if (report.index < known_) return absl::OkStatus();  // a repeat is not news
@@ -330,7 +340,7 @@ absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(
     }
     const uint64_t id = next_id_++;
     streams_.emplace(id, Entry{host, hello.lane(), connection, client});
-    stream.reset(new IngestStream(*this, id, host, hello.lane(), std::move(client)));
+    stream.reset(new IngestStream(*this, id, host, hello.lane(), client));
     lane[host] = id;
     if (live) {
       if (parts_.events != nullptr) before_[host] = std::move(before);
@@ -339,6 +349,10 @@ absl::StatusOr<std::unique_ptr<IngestStream>> IngestHub::Open(
     }
   }
   Announce(hello, *stream);
+  if (live && hello.vantage() && parts_.vantages != nullptr) {
+    stream->vantage_ = true;
+    parts_.vantages->Joined(host, stream->id_, address, std::move(client));
+  }
   return stream;
 }
 

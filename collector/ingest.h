@@ -32,6 +32,21 @@ class IngestClient {
   virtual void Resume() = 0;
   /// The stream must end, for this reason.
   virtual void Close(const absl::Status& reason) = 0;
+  /// Sends a plan or hurry, instead of an older one that still waits.
+  virtual void Tell(const v1::CollectorMessage& message) = 0;
+};
+
+/// Who deals with agents that are vantages of probes. Thread-safe; must not call back into the hub.
+class VantageHub {
+ public:
+  virtual ~VantageHub() = default;
+  /// A live stream of an agent that looks for us; `id` is the stream's.
+  virtual void Joined(const std::string& host, uint64_t id, const std::string& address,
+                      std::shared_ptr<IngestClient> client) = 0;
+  virtual void Left(const std::string& host, uint64_t id) = 0;
+  /// A report that IsLook, never one twice; `offset` leads from the host's clock to ours.
+  virtual void Look(const std::string& host, const DecodedReport& report,
+                    absl::Duration offset) = 0;
 };
 
 /// One stream of an agent, from its hello to its end: decodes what arrives and hands it on. Used by
@@ -68,7 +83,7 @@ class IngestStream {
   absl::Status CheckClock(const v1::Records& records);
   absl::Status Decode(const v1::Records& records);
   absl::Status Receive(const v1::Records& records, const DecodedReport& report);
-  void NoteHistory(const v1::Records& records, const DecodedReport& report);
+  void NoteHistory(const DecodedReport& report);
   void Remember(absl::string_view check, const std::shared_ptr<const ReportStatus>& status);
   absl::Status Keep(const v1::Records& records);
   void SendAck(uint64_t next_index);
@@ -90,6 +105,7 @@ class IngestStream {
   uint64_t dropped_ = 0;   // by the agent's spool
   StatusMemory memory_;    // backlog: what each check said before
   ItemsSize remembered_;   // of it
+  bool vantage_ = false;
   const SelfCounter reports_;
   const SelfCounter samples_;
   const SelfCounter bytes_;
@@ -102,6 +118,7 @@ class IngestHub {
   struct Parts {
     Journal* journal = nullptr;  // null: nothing is kept, and acks come at once
     EventFeed* events = nullptr;
+    VantageHub* vantages = nullptr;
   };
 
   /// Everything given must outlive it, and it every stream.
@@ -120,6 +137,7 @@ class IngestHub {
 
   /// From now on reports go there; before the first stream.
   void SetParts(const Parts& parts) { parts_ = parts; }
+  void SetVantages(VantageHub* vantages) { parts_.vantages = vantages; }
 
   /// Ends every stream and admits no more.
   void Drain();

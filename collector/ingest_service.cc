@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
@@ -32,6 +33,7 @@ class IngestService::Link final : public IngestClient {
   void Ack(const v1::Ack& ack) override;
   void Resume() override;
   void Close(const absl::Status& reason) override;
+  void Tell(const v1::CollectorMessage& message) override;
   /// Returns when no call is under way and none will come.
   void Detach() {
     MutexLock lock(mutex_);
@@ -151,6 +153,21 @@ class IngestService::Reactor final
     if (waiting_.size() > kAcksMax) {
       ending_ = true;
       end_ = absl::ResourceExhaustedError("the agent reads no acks");
+    }
+    Continue();
+  }
+
+  /// Adds a plan or hurry to what waits to be written, in the place of an older one.
+  void Tell(const v1::CollectorMessage& message) {
+    MutexLock lock(mutex_);
+    if (ending_ || finished_) return;
+    const auto older = absl::c_find_if(waiting_, [&](const v1::CollectorMessage& waits) {
+      return waits.kind_case() == message.kind_case();
+    });
+    if (older != waiting_.end()) {
+      *older = message;
+    } else {
+      waiting_.push_back(message);
     }
     Continue();
   }
@@ -337,6 +354,10 @@ void IngestService::Link::Ack(const v1::Ack& ack) {
 void IngestService::Link::Resume() {
   MutexLock lock(mutex_);
   if (reactor_ != nullptr) reactor_->Resume();
+}
+void IngestService::Link::Tell(const v1::CollectorMessage& message) {
+  MutexLock lock(mutex_);
+  if (reactor_ != nullptr) reactor_->Tell(message);
 }
 void IngestService::Link::Close(const absl::Status& reason) {
   MutexLock lock(mutex_);

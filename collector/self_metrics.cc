@@ -73,6 +73,7 @@ absl::Span<const MetricDesc* const> Descriptors() {
       &kProbeLag,
       &kProbeWaiting,
       &kProbeWriteErrors,
+      &kVantageDropped,
   };
   return kAll;
 }

@@ -158,6 +158,9 @@ inline constexpr MetricDesc kProbeLag = {"fleet_probe_schedule_lag_seconds",
                                          "How long after its time each look of a probe began."};
 inline constexpr MetricDesc kProbeWaiting = {"fleet_probe_waiting_looks", MetricType::kGauge,
                                              "Looks of probes that wait to be judged."};
+inline constexpr MetricDesc kVantageDropped = {
+    "fleet_vantage_dropped_looks_total", MetricType::kCounter,
+    "What agents reported of probes that was no look or older than a week."};
 inline constexpr MetricDesc kProbeWriteErrors = {
     "fleet_probe_write_errors_total", MetricType::kCounter,
     "Times the disk refused to take what probes find."};

@@ -341,6 +341,7 @@ void ProbeBook::OnChange(std::function<void()> changed) {
 }
 
 void ProbeBook::Changed() {
+  if (parts_.plans_changed) parts_.plans_changed();
   MutexLock lock(changed_mutex_);
   for (const std::function<void()>& changed : changed_) changed();
 }

@@ -18,6 +18,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "collector/events.h"
+#include "collector/probes/plan_source.h"
 #include "collector/probes/probe_entry.h"
 #include "collector/probes/probe_store.h"
 #include "collector/probes/probes.h"
@@ -32,7 +33,7 @@ namespace fleet::collector {
 /// data_dir/probes.db. Looks come in on any thread and wait in a queue; one thread judges them,
 /// writes what they change and only then tells of it, so that no downtime that anybody has seen is
 /// lost when the process dies. Thread-safe.
-class ProbeBook final : public Probes {
+class ProbeBook final : public Probes, public PlanSource {
  public:
   static constexpr size_t kQueueMax = 50'000;  // looks that wait to be judged; more are dropped
   static constexpr size_t kUnwrittenEventsMax = 10'000;             // while the disk refuses
@@ -57,6 +58,9 @@ class ProbeBook final : public Probes {
     std::function<std::string(const std::string& path)> cause;
     /// The vantages beside the collector itself.
     std::function<std::vector<Vantage>()> vantages;
+    /// Told when what a PlanSource says may have changed; with a lock of ours held, so it may not
+    /// call back.
+    std::function<void()> plans_changed;
     /// How late each look began.
     std::function<void(absl::Duration lag)> started;
   };
@@ -85,6 +89,10 @@ class ProbeBook final : public Probes {
   absl::Status Pulse(absl::string_view token, absl::string_view key, bool failed,
                      absl::string_view message) override;
   void Observe(ProbeLook look) override;
+
+  std::vector<probe::Planned> PlanFor(absl::string_view vantage) const override;
+  std::vector<std::string> Hurried() const override;
+  void TakeLook(const std::string& vantage, probe::Look look) override;
 
   /// No more looks are begun, and those that run are not taken any more.
   void StopLooking();

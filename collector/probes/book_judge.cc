@@ -141,7 +141,9 @@ void ProbeBook::Confirm(ProbeEntry& entry, const Waiting& waiting, Outcome& outc
                                                    : LookKind::kDown;
   look.time = result.start;
   look.error = result.error;
+  const bool hurried = entry.confirmation.hurried(rule);
   const Turned turned = entry.confirmation.Look(look, rule);
+  if (entry.confirmation.hurried(rule) != hurried && parts_.plans_changed) parts_.plans_changed();
   switch (turned.turn) {
     case Turn::kNone:
       break;

@@ -25,24 +25,21 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
   };
   book.api_guard = guard;
   FleetState* const fleet = &state;
+  Vantages* const vantages = &side->vantages_;
   SelfMetrics* const self = &metrics;
   FLEET_ASSIGN_OR_RETURN(
       side->book_,
-      ProbeBook::Start(std::move(book),
-                       {*side->engine_, clock, &events,
-                        [fleet](const std::string& parent) {
-                          return CauseThrough(fleet->Snapshot(), fleet->options(), parent);
-                        },
-                        [fleet] {
-                          std::vector<Vantage> vantages;
-                          for (HostPulse& pulse : fleet->Pulses()) {
-                            vantages.push_back({std::move(pulse.name), pulse.up, ""});
-                          }
-                          return vantages;
-                        },
-                        [self](absl::Duration lag) {
-                          self->Observe(self::kProbeLag, {}, absl::ToDoubleSeconds(lag));
-                        }}));
+      ProbeBook::Start(
+          std::move(book),
+          {*side->engine_, clock, &events,
+           [fleet](const std::string& parent) {
+             return CauseThrough(fleet->Snapshot(), fleet->options(), parent);
+           },
+           [vantages] { return vantages->List(); }, [vantages] { vantages->Changed(); },
+           [self](absl::Duration lag) {
+             self->Observe(self::kProbeLag, {}, absl::ToDoubleSeconds(lag));
+           }}));
+  side->vantages_.Start(*side->book_);
   ProbeRouteOptions route;
   route.any_target = options.probe_any_target;
   route.guard = guard;
@@ -51,6 +48,7 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
 }
 
 ProbeSide::~ProbeSide() {
+  vantages_.Stop();
   if (book_ != nullptr) book_->StopLooking();
 }
 
@@ -96,6 +94,7 @@ void ProbeSide::SetMetrics(SelfMetrics& metrics) const {
   set(self::kProbeWaiting, {}, facts.waiting);
   set(self::kProbeWriteErrors, {}, facts.write_errors);
   set(self::kProbeRunning, {}, engine_->running());
+  set(self::kVantageDropped, {}, vantages_.dropped());
 }
 
 void ProbeSide::AddNotes(std::vector<std::string>& notes) const {

@@ -10,6 +10,7 @@
 #include "collector/http/routes.h"
 #include "collector/probes/book.h"
 #include "collector/probes/probe_route.h"
+#include "collector/probes/vantages.h"
 #include "collector/self_metrics.h"
 #include "collector/state.h"
 #include "common/clock.h"
@@ -31,6 +32,8 @@ class ProbeSide {
 
   Probes& probes() { return *book_; }
   probe::Engine& engine() { return *engine_; }
+  /// Whom streams of agents tell what they see.
+  VantageHub& vantages() { return vantages_; }
 
   /// /sd/probes and /probe.
   std::vector<Routes::Route> Paths();
@@ -45,11 +48,12 @@ class ProbeSide {
   void Stop() { book_->StopLooking(); }
 
  private:
-  ProbeSide(FleetState& state, Clock& clock) : state_(state), clock_(clock) {}
+  ProbeSide(FleetState& state, Clock& clock) : state_(state), clock_(clock), vantages_(clock) {}
   HttpResponse SdProbes(const HttpRequest& request) const;
 
   FleetState& state_;
   Clock& clock_;
+  Vantages vantages_;
   std::unique_ptr<ProbeBook> book_;
   std::unique_ptr<ProbeRoute> route_;
   std::unique_ptr<probe::Engine> engine_;  // ends before the book that it calls

@@ -49,6 +49,7 @@ class Recorder final : public IngestClient {
     MutexLock lock(mutex_);
     closed_.push_back(reason);
   }
+  void Tell(const v1::CollectorMessage&) override {}
   std::vector<uint64_t> acks() const {
     MutexLock lock(mutex_);
     return acks_;
