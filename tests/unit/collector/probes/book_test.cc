@@ -44,7 +44,7 @@ class BookTest : public ::testing::Test {
          [] {
            return std::vector<Vantage>{{"tempo", true, "10.235.0.4"}};
          },
-         [this](absl::Duration lag) { lag_ = std::max(lag_, lag); }});
+         [this] { ++plan_changes_; }, [this](absl::Duration lag) { lag_ = std::max(lag_, lag); }});
     ASSERT_TRUE(book.ok()) << book.status();
     book_ = *std::move(book);
   }
@@ -71,6 +71,7 @@ class BookTest : public ::testing::Test {
   std::map<std::string, std::string> causes_;
   std::vector<ProbeCheck> checks_;
   absl::Duration lag_;
+  int plan_changes_ = 0;
   std::unique_ptr<ProbeBook> book_;
 };
 
@@ -430,6 +431,47 @@ TEST_F(BookTest, ASettingThatIsMissingIsSaid) {
   EXPECT_THAT(engine_.TakeStarted(), IsEmpty());
   EXPECT_TRUE(Status().blind);
   EXPECT_EQ(Status().error, "settings.media_object is not set");
+}
+
+TEST_F(BookTest, PlansWhatAVantageIsToLookAt) {
+  checks_[0].vantages = {"all"};
+  checks_.push_back(Configured("media", "ljag", "https://media.chitter.xyz/"));
+  checks_.back().vantages = {"collector", "tempo"};
+  checks_.push_back(Configured("here", "here", "https://example.org/"));
+  checks_.push_back(Configured("own roots", "root", "https://internal.example/"));
+  checks_.back().vantages = {"all"};
+  checks_.back().spec.tls.ca_file = "/etc/fleet/ca.pem";  // a file of this machine
+  Open();
+  const auto tokens = [this](absl::string_view vantage) {
+    std::vector<std::string> found;
+    for (const probe::Planned& planned : book_->PlanFor(vantage)) found.push_back(planned.token);
+    return found;
+  };
+  EXPECT_THAT(tokens("tempo"), ElementsAre("1kae", "ljag"));
+  EXPECT_THAT(tokens("parasect"), ElementsAre("1kae"));
+  EXPECT_EQ(book_->PlanFor("tempo")[0].period, checks_[0].period);
+  EXPECT_EQ(book_->PlanFor("tempo")[0].spec.target, checks_[0].spec.target);
+}
+
+TEST_F(BookTest, HurriesVantagesWhileAChangeIsToBeConfirmed) {
+  checks_[0].vantages = {"all"};
+  Open();
+  const auto see = [this](const std::string& error) {
+    probe::Look look;
+    look.token = "1kae";
+    look.result.start = clock_.Now();
+    look.result.success = error.empty();
+    look.result.error = error;
+    book_->TakeLook("tempo", std::move(look));
+    book_->Work(false);
+  };
+  see("");
+  EXPECT_THAT(book_->Hurried(), IsEmpty());
+  clock_.Advance(absl::Seconds(60));
+  const int before = plan_changes_;
+  see("502");
+  EXPECT_THAT(book_->Hurried(), ElementsAre("1kae"));
+  EXPECT_GT(plan_changes_, before);
 }
 
 }  // namespace
