@@ -299,7 +299,7 @@ int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
                        service.watched() ? [&service] { service.Beat(); } : std::function<void()>(),
                        service.beat_interval(), [&spool] { spool->Flush(); }});
   std::unique_ptr<Vantage> vantage;
-  if (settings.vantage && env.fs.live()) {
+  if (settings.vantage) {
     vantage = std::make_unique<Vantage>(Vantage::Parts{settings.probe_policy, Clock::Real(),
                                                        probe::Engine::Create,
                                                        [&spool](const Report& report) {

@@ -134,8 +134,8 @@ TEST_F(VantageTest, AnOutageOfTheCollectorLeavesNoGap) {
   ASSERT_TRUE(web_.Serve("return 200 hello;"));
   StartCollector();
   StartAgent("tempo", "probes: {allow: [\"127.0.0.1\"]}\n");
-  key_ = absl::StripAsciiWhitespace(
-      lab_.Fleetctl({"key", "new", "test", "--read-only", "--quiet"}).text);
+  key_ = std::string(absl::StripAsciiWhitespace(
+      lab_.Fleetctl({"key", "new", "test", "--read-only", "--quiet"}).text));
   ASSERT_TRUE(WaitFor([&] { return Samples("tempo") >= 3; }, absl::Seconds(60))) << key_;
   lab_.collector().Kill(SIGKILL);
   ASSERT_TRUE(lab_.collector().Wait(absl::Seconds(10)).has_value());
