@@ -20,22 +20,6 @@ constexpr uint8_t kEscaped = 0xFF;
 /// What a family's name starts with; all of it without a wildcard.
 absl::string_view Stem(const MetricDesc& desc) { return absl::StripSuffix(desc.name, "*"); }
 
-/// memcmp without the call, which for a few bytes costs more than the bytes.
-bool SameBytes(const char* a, const char* b, size_t size) {
-  constexpr size_t kWord = sizeof(uint64_t);
-  for (; size >= kWord; a += kWord, b += kWord, size -= kWord) {
-    uint64_t left;
-    uint64_t right;
-    std::memcpy(&left, a, kWord);
-    std::memcpy(&right, b, kWord);
-    if (left != right) return false;
-  }
-  for (size_t i = 0; i < size; ++i) {
-    if (a[i] != b[i]) return false;
-  }
-  return true;
-}
-
 /// Whether `text`, known to hold as many labels and no escapes, is what AppendLabels writes. No
 /// value with a quote or a newline can match: there is no quote left for it, and never a newline.
 bool IsTextOf(absl::string_view text, absl::Span<const Label> labels) {
@@ -45,7 +29,7 @@ bool IsTextOf(absl::string_view text, absl::Span<const Label> labels) {
   if (size != text.size()) return false;
   const char* at = text.data();
   const auto take = [&at](absl::string_view part) {
-    const bool same = SameBytes(at, part.data(), part.size());
+    const bool same = std::memcmp(at, part.data(), part.size()) == 0;
     at += part.size();
     return same;
   };
