@@ -96,6 +96,8 @@ std::string Sparkline(const Component& component) {
   const std::string words = absl::StrFormat(
       "response %.0f ms on average, %.0f ms at most%s", sum / known, most,
       component.apdex.has_value() ? absl::StrFormat(", apdex %.2f", *component.apdex) : "");
+  // One point is no line.
+  if (known < 2) return absl::StrCat("<div class=\"response\"><span>", words, "</span></div>\n");
   return absl::StrCat(
       "<div class=\"response\"><svg role=\"img\" viewBox=\"0 0 ",
       component.response_millis.size() - 1, " ", kSparkHeight,

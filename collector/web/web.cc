@@ -39,7 +39,8 @@ std::shared_ptr<const WebFiles> Web::files() const {
 
 std::shared_ptr<const WebFiles> Web::WaitForNext(uint64_t seen, const std::stop_token& stop) {
   MutexLock lock(mutex_);
-  rendered_.wait(mutex_, stop, [&] { return files_->number > seen; });
+  rendered_.wait(mutex_, stop,
+                 [&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return files_->number > seen; });
   return files_;
 }
 
@@ -48,12 +49,14 @@ void Web::Loop(const std::stop_token& stop) {
     std::deque<Job> jobs;
     {
       MutexLock lock(mutex_);
-      const auto something = [this] { return changed_ || !jobs_.empty(); };
+      const auto something = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        return changed_ || !jobs_.empty();
+      };
       parts_.clock.WaitUntil(mutex_, wake_, stop, SteadyAfter(rendered_at_, kRenderEvery),
                              something);
       // What comes thick waits for the gap; what somebody waits for does not.
       parts_.clock.WaitUntil(mutex_, wake_, stop, SteadyAfter(rendered_at_, kRenderGapMin),
-                             [this] { return !jobs_.empty(); });
+                             [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !jobs_.empty(); });
       if (stop.stop_requested()) return;
       changed_ = false;
       jobs.swap(jobs_);
