@@ -4,6 +4,8 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 
 #include "absl/strings/match.h"
@@ -68,13 +70,14 @@ class CycleTest : public testing::Test {
              {"the directory", [&] { return ReadFile(dir_ / "site/status.json"); }},
              {"the bucket", [&] { return InBucket("status.json"); }}}) {
       SCOPED_TRACE(where);
+      const std::function<std::string()>& ask = text;  // clang 14 captures no structured binding
       EXPECT_TRUE(WaitFor(
           [&] {
-            const json status = Parsed(text());
+            const json status = Parsed(ask());
             return status.is_object() && status["status"]["indicator"] == indicator;
           },
           absl::Seconds(30)))
-          << text();
+          << ask();
     }
   }
 
