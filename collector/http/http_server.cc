@@ -52,6 +52,7 @@ struct Exchange {
   bool body_too_long = false;  // the rest is dropped as it comes
   bool waited = false;         // for room among the streams
   std::shared_ptr<Later> later;
+  std::shared_ptr<char> open;  // ends with this
   HttpExchange result;
 };
 
@@ -104,6 +105,8 @@ ConnectionTable::Id IdOf(MHD_Connection* connection) {
 
 /// How often it is looked for room while somebody waits for it.
 constexpr absl::Duration kWaitingLook = absl::Milliseconds(5);
+/// At the end, for the last answers to leave.
+constexpr absl::Duration kLastAnswers = absl::Milliseconds(500);
 
 void ShutSocket(int fd) { ::shutdown(fd, SHUT_RDWR); }
 
@@ -169,7 +172,12 @@ class MicroHttpServer final : public HttpServer {
   std::condition_variable_any reaper_wake_;
   std::deque<MHD_Connection*> waiting_ ABSL_GUARDED_BY(reaper_mutex_);  // suspended ones
   bool stopping_ ABSL_GUARDED_BY(reaper_mutex_) = false;
-  std::vector<std::weak_ptr<Later>> deferred_ ABSL_GUARDED_BY(reaper_mutex_);
+  /// An answer that somebody else makes, and the request that it is for.
+  struct Deferred {
+    std::weak_ptr<Later> later;
+    std::weak_ptr<char> open;  // until the request has ended
+  };
+  std::vector<Deferred> deferred_ ABSL_GUARDED_BY(reaper_mutex_);
   std::jthread reaper_;
 };
 
@@ -321,8 +329,9 @@ MHD_Result MicroHttpServer::Defer(MHD_Connection* connection, HttpResponse respo
   {
     MutexLock lock(reaper_mutex_);
     if (stopping_) return MHD_NO;
-    std::erase_if(deferred_, [](const auto& other) { return other.expired(); });
-    deferred_.push_back(later);
+    std::erase_if(deferred_, [](const Deferred& other) { return other.open.expired(); });
+    exchange.open = std::make_shared<char>();
+    deferred_.push_back({later, exchange.open});
     MutexLock held(later->mutex);
     MHD_suspend_connection(connection);
     later->connection = connection;
@@ -337,15 +346,21 @@ MHD_Result MicroHttpServer::Defer(MHD_Connection* connection, HttpResponse respo
 }
 
 void MicroHttpServer::AnswerDeferred() {
-  std::vector<std::weak_ptr<Later>> deferred;
+  std::vector<Deferred> deferred;
   {
     MutexLock lock(reaper_mutex_);
     deferred.swap(deferred_);
   }
-  for (const std::weak_ptr<Later>& waiting : deferred) {
-    if (const std::shared_ptr<Later> later = waiting.lock(); later != nullptr) {
+  for (const Deferred& waiting : deferred) {
+    if (const std::shared_ptr<Later> later = waiting.later.lock(); later != nullptr) {
       later->Give(PlainError(503, "the collector is ending"));
     }
+  }
+  // The library's end would cut off what it has not sent yet.
+  const SteadyTime deadline = SteadyAfter(Clock::Real().SteadyNow(), kLastAnswers);
+  while (Clock::Real().SteadyNow() < deadline &&
+         absl::c_any_of(deferred, [](const Deferred& one) { return !one.open.expired(); })) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }
 
