@@ -40,8 +40,10 @@ std::string RawConnection::Receive(absl::Duration timeout, size_t size_max) {
   while (out.size() < size_max) {
     if (!fd_.valid()) break;
     pollfd ready{fd_.get(), POLLIN, 0};
-    const int64_t left = absl::ToInt64Milliseconds(end - absl::Now());
-    if (left <= 0 || ::poll(&ready, 1, static_cast<int>(left)) <= 0) break;
+    // Looked at once at least, and not a millisecond too short.
+    const absl::Duration left = std::max(end - absl::Now(), absl::ZeroDuration());
+    const int64_t wait = absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)));
+    if (::poll(&ready, 1, static_cast<int>(wait)) <= 0) break;
     char buffer[64 << 10];
     const ssize_t got =
         ::recv(fd_.get(), buffer, std::min(sizeof(buffer), size_max - out.size()), 0);
