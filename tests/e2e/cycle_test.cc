@@ -14,6 +14,7 @@
 #include "common/http_client.h"
 #include "tests/support/fake_minio.h"
 #include "tests/support/fleet_processes.h"
+#include "tests/support/hook_receiver.h"
 #include "tests/support/web_server.h"
 
 namespace fleet::test {
@@ -44,8 +45,9 @@ class CycleTest : public testing::Test {
         dir_, absl::StrCat("data_dir: ", dir_ / "data", "\nhttp: {keys_file: ", dir_ / "keys",
                            "}\nprobes: [{name: web, token: 1kae, alias: "
                            "Website, period: 1s, published: true, url: \"",
-                           web_.url(), "\"}]\nstatus_page: {title: chitter}\npublish:\n  - ",
-                           dir_ / "site", "\n  - {url: \"", minio_->url("/canary/page"),
+                           web_.url(), "\"}]\nwebhooks: [\"", hooks_.url("/hook"),
+                           "\"]\nstatus_page: {title: chitter}\npublish:\n  - ", dir_ / "site",
+                           "\n  - {url: \"", minio_->url("/canary/page"),
                            "\", name: bucket, access_key_file: ", dir_ / "access",
                            ", secret_key_file: ", dir_ / "secret", "}\n"));
   }
@@ -60,6 +62,14 @@ class CycleTest : public testing::Test {
     request.signer = HttpSigner{"fleet-access", "fleet-secret", "us-east-1", "s3"};
     const auto response = client_.Fetch(request);
     return response.ok() ? response->body : "";
+  }
+  /// What the webhooks have told of `kind`, each event once however often it came.
+  std::map<std::string, json> Told(const std::string& kind) {
+    std::map<std::string, json> told;  // by time
+    for (const json& event : hooks_.Events("/hook")) {
+      if (event["event"] == kind) told[event["time"]] = event;
+    }
+    return told;
   }
   json Parsed(const std::string& text) { return json::parse(text, nullptr, false); }
 
@@ -83,6 +93,7 @@ class CycleTest : public testing::Test {
 
   TempDir dir_;
   WebServer web_;
+  HookReceiver hooks_;
   HttpClient client_;
   std::optional<FakeMinio> minio_;
   std::optional<CollectorProcess> collector_;
@@ -116,6 +127,11 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
   EXPECT_EQ(Status(*collector_)["probes"][0]["down"], true);
   EXPECT_EQ(Get("/api/checks/1kae")["down"], true);
   EXPECT_EQ(Get("/api/checks/1kae/downtimes")[0]["id"], id);
+  ASSERT_TRUE(WaitFor([&] { return !Told("check.down").empty(); }, absl::Seconds(30)));
+  const json down = Told("check.down").begin()->second;
+  EXPECT_EQ(down["downtime"]["id"], id);
+  EXPECT_EQ(down["downtime"]["started_at"], Get("/api/checks/1kae/downtimes")[0]["started_at"]);
+  EXPECT_THAT(Text("/updates.html"), HasSubstr("We are <em>on it</em>."));
   EXPECT_TRUE(WaitFor([&] {
     for (const absl::string_view line : absl::StrSplit(Text("/metrics"), '\n')) {
       if (absl::StartsWith(line, "probe_success{") && absl::EndsWith(line, " 0")) return true;
@@ -153,6 +169,19 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
   // Seconds there, milliseconds here.
   EXPECT_EQ(ended["ended_at"].get<std::string>().substr(0, 19),
             all[1]["resolved_at"].get<std::string>().substr(0, 19));
+  ASSERT_TRUE(WaitFor([&] { return !Told("check.up").empty(); }, absl::Seconds(30)));
+  const json up = Told("check.up").begin()->second;
+  EXPECT_EQ(up["downtime"]["id"], id);
+  EXPECT_EQ(up["downtime"]["ended_at"], ended["ended_at"]);
+  EXPECT_EQ(up["downtime"]["duration"], ended["duration"]);
+  // One outage, told once, although who tells it was killed in between.
+  EXPECT_EQ(Told("check.down").size(), 1u);
+  EXPECT_EQ(Told("check.up").size(), 1u);
+  const json closed =
+      Parsed(Fleetctl(*collector_, {"downtimes", "-o", "json"}).text)["downtimes"][0];
+  EXPECT_EQ(closed["id"], id);
+  EXPECT_EQ(closed["endedAt"].get<std::string>().substr(0, 19),
+            ended["ended_at"].get<std::string>().substr(0, 19));
   EXPECT_THAT(Text("/status.atom"), HasSubstr("Website was down for"));
   EXPECT_TRUE(WaitFor([&] {
     const std::string page = InBucket("index.html");
