@@ -32,29 +32,43 @@ bool Knows(absl::string_view if_none_match, absl::string_view tag) {
   return false;
 }
 
-/// The headers of a good GET, gzip, and 304 for whoever has the body already.
-void FinishRead(const HttpRequest& request, HttpResponse& response) {
-  const std::string tag = absl::StrCat(
-      "W/\"", absl::Hex(absl::HashOf(absl::string_view(response.body)), absl::kZeroPad16),
-      absl::Hex(response.body.size()), "\"");
+std::string TagOf(absl::string_view body) {
+  return absl::StrCat("W/\"", absl::Hex(absl::HashOf(body), absl::kZeroPad16),
+                      absl::Hex(body.size()), "\"");
+}
+
+std::string Gzipped(absl::string_view body) {
+  std::string packed;
+  GzipStream().Compress(body, true, packed);
+  return packed;
+}
+
+/// Adds the headers of a good GET. False when the client has the body of this tag already: then
+/// the answer is whole.
+bool BeginRead(const HttpRequest& request, absl::string_view tag, HttpResponse& response) {
   // A shared cache tells answers apart by X-Api-Key and the query, not by Authorization.
   const bool bearer = !request.header("authorization").empty();
   response.headers.emplace_back("Cache-Control",
                                 bearer ? "private, max-age=30" : "public, max-age=30");
   response.headers.emplace_back("Vary", "X-Api-Key, Origin, Accept-Encoding");
-  response.headers.emplace_back("ETag", tag);
+  response.headers.emplace_back("ETag", std::string(tag));
   AllowOrigins(response);
-  if (Knows(request.header("if-none-match"), tag)) {
-    response.status = 304;
-    response.body.clear();
-    return;
-  }
-  if (response.body.size() < kGzipBytesMin || !AcceptsGzip(request.header("accept-encoding"))) {
-    return;
-  }
-  std::string packed;
-  GzipStream().Compress(response.body, true, packed);
-  response.body = std::move(packed);
+  if (!Knows(request.header("if-none-match"), tag)) return true;
+  response.status = 304;
+  response.body.clear();
+  return false;
+}
+
+/// Whether a body of that size goes out packed to this client.
+bool WantsGzip(const HttpRequest& request, size_t bytes) {
+  return bytes >= kGzipBytesMin && AcceptsGzip(request.header("accept-encoding"));
+}
+
+/// The headers of a good GET, gzip, and 304 for whoever has the body already.
+void FinishRead(const HttpRequest& request, HttpResponse& response) {
+  if (!BeginRead(request, TagOf(response.body), response)) return;
+  if (!WantsGzip(request, response.body.size())) return;
+  response.body = Gzipped(response.body);
   response.headers.emplace_back("Content-Encoding", "gzip");
 }
 
@@ -125,7 +139,10 @@ HttpResponse UpdownApi::Answer(const HttpRequest& request, Method method, bool c
     response = JsonAnswer(429, ErrorJson("Too many changes, try again in a second"));
     response.headers.emplace_back("Retry-After", "1");
   } else {
+    if (change) ForgetList();
     response = (this->*method)(request);
+    if (change) ForgetList();
+    if (method == &UpdownApi::ListChecks) return response;
   }
   if (change || response.status >= 300) {
     FinishChange(response);
@@ -213,13 +230,51 @@ absl::StatusOr<BodyFields> FieldsOfRequest(const HttpRequest& request) {
 
 }  // namespace
 
-HttpResponse UpdownApi::ListChecks(const HttpRequest& request) {
-  const CheckShape shape{BaseUrl(request)};
+std::shared_ptr<const UpdownApi::List> UpdownApi::NewestList(const HttpRequest& request) {
+  const SteadyTime now = parts_.clock.SteadyNow();
+  const std::string base_url = BaseUrl(request);
+  uint64_t changes = 0;
+  {
+    MutexLock lock(list_mutex_);
+    if (list_ != nullptr && list_->base_url == base_url && now - list_->made < kListAgeMax) {
+      return list_;
+    }
+    changes = list_changes_;
+  }
+  const auto list = std::make_shared<List>();
+  list->made = now;
+  list->base_url = base_url;
   JsonText json;
   json.BeginArray();
-  for (const ProbeView& view : parts_.probes.List()) AppendCheck(view, shape, json);
+  for (const ProbeView& view : parts_.probes.List()) {
+    AppendCheck(view, CheckShape{base_url}, json);
+  }
   json.EndArray();
-  return JsonAnswer(200, json.Take());
+  list->body = json.Take();
+  list->packed = Gzipped(list->body);
+  list->tag = TagOf(list->body);
+  MutexLock lock(list_mutex_);
+  if (list_changes_ == changes) list_ = list;
+  return list;
+}
+
+void UpdownApi::ForgetList() {
+  MutexLock lock(list_mutex_);
+  ++list_changes_;
+  list_ = nullptr;
+}
+
+HttpResponse UpdownApi::ListChecks(const HttpRequest& request) {
+  const std::shared_ptr<const List> list = NewestList(request);
+  HttpResponse response = JsonAnswer(200, "");
+  if (!BeginRead(request, list->tag, response)) return response;
+  if (WantsGzip(request, list->body.size())) {
+    response.body = list->packed;
+    response.headers.emplace_back("Content-Encoding", "gzip");
+  } else {
+    response.body = list->body;
+  }
+  return response;
 }
 
 absl::StatusOr<ProbeMetrics> UpdownApi::Figures(absl::string_view token, absl::Time from,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "collector/updown/check_json.h"
 #include "collector/updown/updown_store.h"
 #include "common/clock.h"
+#include "common/mutex.h"
 
 namespace fleet::collector {
 
@@ -31,6 +33,9 @@ class UpdownApi {
   /// Changes that the holder of a key may make.
   static constexpr double kChangesPerSecond = 10;
   static constexpr double kChangesBurst = 200;
+  /// A list of all checks is made anew when it is older, or when a check was changed through here:
+  /// many may ask for it, and it costs two milliseconds for a thousand.
+  static constexpr absl::Duration kListAgeMax = absl::Seconds(1);
 
   /// Everything given must outlive it.
   struct Parts {
@@ -75,6 +80,17 @@ class UpdownApi {
   HttpResponse UpdateStatusPage(const HttpRequest& request);
   HttpResponse RemoveStatusPage(const HttpRequest& request);
 
+  /// /api/checks as it goes out.
+  struct List {
+    SteadyTime made;
+    std::string base_url;
+    std::string body;
+    std::string packed;
+    std::string tag;
+  };
+  std::shared_ptr<const List> NewestList(const HttpRequest& request);
+  void ForgetList();
+
   /// The figures of [from, to), or of the newest hour with any when there are none.
   absl::StatusOr<ProbeMetrics> Figures(absl::string_view token, absl::Time from, absl::Time to);
   HttpResponse Save(const HttpRequest& request, StatusPage page, int status);
@@ -83,6 +99,9 @@ class UpdownApi {
 
   const Parts parts_;
   RateLimiter changes_;
+  Mutex list_mutex_;
+  std::shared_ptr<const List> list_ ABSL_GUARDED_BY(list_mutex_);
+  uint64_t list_changes_ ABSL_GUARDED_BY(list_mutex_) = 0;
 };
 
 /// A body, or {"error":…}, as JSON.
