@@ -139,6 +139,22 @@ TEST_F(IngestHubTest, TheNewerLiveStreamWins) {
   EXPECT_EQ(hub_.size(), 3);
 }
 
+TEST_F(IngestHubTest, TheNewerBacklogWinsTooAndLeavesTheLiveStreamAlone) {
+  v1::Hello backlog = HelloOf("tempo");
+  backlog.set_lane(v1::Hello::LANE_BACKLOG);
+  const auto live = Open(HelloOf("tempo"));
+  const auto first = hub_.Open(backlog, "", "10.235.0.3", client_);
+  const auto older = std::make_shared<Recorder>();
+  auto second = hub_.Open(backlog, "", "10.235.0.3", older);
+  ASSERT_THAT(second, IsOk());
+  EXPECT_THAT(client_->closed(), ::testing::ElementsAre(test::HasCode(absl::StatusCode::kAborted)));
+  EXPECT_THAT(older->closed(), ::testing::IsEmpty());
+  EXPECT_EQ(hub_.size(), 3u);
+  *second = nullptr;
+  EXPECT_THAT(hub_.Open(backlog, "", "10.235.0.3", client_), IsOk());
+  EXPECT_EQ(client_->closed().size(), 1u);
+}
+
 TEST_F(IngestHubTest, DrainingEndsAllAndAdmitsNobody) {
   auto stream = Open(HelloOf("tempo"));
   hub_.Drain();
