@@ -89,6 +89,13 @@ v1::AgentMessage Pack(SegmentId id, const std::vector<Report>& reports) {
   return message;
 }
 
+/// Whether a stream went well. One that sends more at once than may wait for the disk of one host
+/// is told to come again, which is a limit too.
+bool Taken(const absl::Status& status) {
+  if (!status.ok() && !absl::IsUnavailable(status)) ADD_FAILURE() << status;
+  return status.ok() || absl::IsUnavailable(status);
+}
+
 class HostileAgentTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -187,8 +194,7 @@ TEST_F(HostileAgentTest, LabelsWithoutEndAreNotServed) {
                 OfEvil("refused_series", "reason=\"invalid\","),
             2);
   EXPECT_THAT(Metrics(), Not(HasSubstr("evil_value{")));
-  // Many checks, each with all the labels that one may have; at once no more than the journal takes
-  // of one host.
+  // Many checks, each with all the labels that one may have.
   for (uint64_t epoch = 2; epoch < 42; ++epoch) {
     TestAgent again(Evil(epoch));
     ASSERT_THAT(again.Connect(), IsOk());
@@ -200,9 +206,9 @@ TEST_F(HostileAgentTest, LabelsWithoutEndAreNotServed) {
                                            std::string(7'500, 'x'), "\""),
                               i);
       }
-      EXPECT_THAT(again.SendMessage(again.Encode(report), false), IsOk());
+      ASSERT_TRUE(Taken(again.SendMessage(again.Encode(report), false)));
     }
-    EXPECT_THAT(again.Finish(), IsOk());
+    ASSERT_TRUE(Taken(again.Finish()));
   }
   EXPECT_GT(OfEvil("refused_series", "reason=\"limit\","), 10'000);
   EXPECT_LT(Metrics().size(), 24u << 20);
@@ -221,9 +227,9 @@ TEST_F(HostileAgentTest, AMillionSeriesAreCutToTheLimit) {
       for (int i = 0; i < kSeries; ++i) {
         report.samples.AddRaw(family, absl::StrCat("i=\"", sent + i, "\""), i);
       }
-      ASSERT_THAT(evil.SendMessage(evil.Encode(report), false), IsOk());
+      ASSERT_TRUE(Taken(evil.SendMessage(evil.Encode(report), false)));
     }
-    ASSERT_THAT(evil.Finish(), IsOk());
+    ASSERT_TRUE(Taken(evil.Finish()));
   }
   EXPECT_LE(OfEvil("series"), 20'000);
   EXPECT_GT(OfEvil("refused_series", "reason=\"limit\","), 900'000);
@@ -244,10 +250,10 @@ TEST_F(HostileAgentTest, ItemsAndWordsWithoutEndAreNotShown) {
           report.items.push_back({absl::StrCat("item ", i, std::string(300, 'n')), verdict,
                                   UnknownKind::kNone, std::string(100, 'r'), ""});
         }
-        EXPECT_THAT(evil.SendMessage(evil.Encode(report), false), IsOk());
+        ASSERT_TRUE(Taken(evil.SendMessage(evil.Encode(report), false)));
       }
     }
-    EXPECT_THAT(evil.Finish(), IsOk());
+    ASSERT_TRUE(Taken(evil.Finish()));
   }
   EXPECT_GT(OfEvil("refused_items"), 20'000);
   EXPECT_GT(collector_->SelfMetric("fleet_collector_events_suppressed_total"), 0);
