@@ -201,7 +201,11 @@ absl::Status RunningCollector::OpenTrust() {
       .tls = tls_.get(),
       .certificate_lifetime =
           options_.trust.has_value() ? options_.trust->certificate_lifetime : absl::ZeroDuration(),
-      .forget = [this](const std::string& host) { return state_.Forget(host); },
+      .forget =
+          [this](const std::string& host) {
+            if (probes_ != nullptr) probes_->ForgetVantage(host);
+            return state_.Forget(host);
+          },
       .address = anywhere ? "" : acceptor_->address().ToString()});
   return absl::OkStatus();
 }

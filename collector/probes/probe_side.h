@@ -34,6 +34,8 @@ class ProbeSide {
   probe::Engine& engine() { return *engine_; }
   /// Whom streams of agents tell what they see.
   VantageHub& vantages() { return vantages_; }
+  /// A host that was retired looks at nothing for us any more.
+  void ForgetVantage(const std::string& host) { vantages_.Forget(host); }
 
   /// /sd/probes and /probe.
   std::vector<Routes::Route> Paths();

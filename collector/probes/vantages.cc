@@ -40,6 +40,11 @@ void Vantages::Changed() {
   wake_.notify_one();
 }
 
+void Vantages::Forget(const std::string& host) {
+  MutexLock lock(mutex_);
+  agents_.erase(host);
+}
+
 std::vector<Vantage> Vantages::List() const {
   std::vector<Vantage> list;
   MutexLock lock(mutex_);
@@ -114,8 +119,9 @@ void Vantages::Refresh(PlanSource& source) {
     *plan.mutable_plan() = PlanOf(source.PlanFor(host));
     const std::string plan_text = plan.SerializeAsString();
     MutexLock lock(mutex_);
-    Agent& agent = agents_[host];
-    if (agent.client == nullptr) continue;
+    const auto found = agents_.find(host);
+    if (found == agents_.end() || found->second.client == nullptr) continue;
+    Agent& agent = found->second;
     if (std::exchange(agent.plan, plan_text) != plan_text) agent.client->Tell(plan);
     if (plan.plan().probes().empty()) continue;
     if (std::exchange(agent.hurry, hurry_text) != hurry_text) agent.client->Tell(hurry);

@@ -36,6 +36,9 @@ class Vantages final : public VantageHub {
   /// What a source says may have changed: vantages get their new plans soon.
   void Changed();
 
+  /// This host is no vantage any more, until it joins anew.
+  void Forget(const std::string& host);
+
   /// Connected agents that look, and those that were connected and are gone, by name.
   std::vector<Vantage> List() const;
 

@@ -153,7 +153,10 @@ TEST_F(VantagesTest, KnowsWhoIsThere) {
   EXPECT_TRUE(vantages_.List()[0].up);
   vantages_.Left("tempo", 2);
   EXPECT_FALSE(vantages_.List()[0].up);
+  vantages_.Forget("parasect");
   EXPECT_EQ(vantages_.List()[0].name, "tempo");
+  vantages_.Forget("tempo");  // retired
+  EXPECT_THAT(vantages_.List(), IsEmpty());
 }
 
 TEST_F(VantagesTest, BringsWhatWasSeenToTheProbes) {
