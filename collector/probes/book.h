@@ -146,7 +146,12 @@ class ProbeBook final : public Probes, public PlanSource {
   };
 
   ProbeBook(Options options, Parts parts, std::unique_ptr<ProbeStore> store);
+  /// Eight letters and digits that nobody can guess.
+  static std::string MakePulseKey();
   absl::Status Load();
+  ProbeBatch Fill(std::vector<ProbeCheck> from_api,
+                  const std::map<std::string, v1::StoredState>& states,
+                  const std::vector<Downtime>& downtimes);
   void LoadDowntime(const Downtime& downtime, const std::map<std::string, v1::StoredState>& states,
                     ProbeBatch& ended) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddEntry(ProbeCheck check) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
