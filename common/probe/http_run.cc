@@ -60,6 +60,14 @@ class HttpRun final : public Run {
   void Check();
   void Drop();
   bool FollowsRedirects() const { return !websocket_ && spec_.http.redirects_max > 0; }
+  const std::vector<std::pair<std::string, std::string>>& headers() const {
+    return websocket_ ? spec_.websocket.headers : spec_.http.headers;
+  }
+  /// Whom we mean beside the URL; empty: its host.
+  std::string ServerName() const {
+    return spec_.tls.server_name.empty() ? HostHeader(headers()) : spec_.tls.server_name;
+  }
+  void CheckCertificate();
   absl::Duration hop_elapsed() const { return Clock::Real().SteadyNow() - hop_begin_; }
 
   const bool websocket_;
@@ -127,10 +135,7 @@ void HttpRun::Connect() {
     }
     roots_ = *std::move(roots);
     std::string name = parts_.host;
-    if (same_origin_ && !HostHeader(spec_.http.headers).empty()) {
-      name = HostHeader(spec_.http.headers);
-    }
-    if (same_origin_ && !spec_.tls.server_name.empty()) name = spec_.tls.server_name;
+    if (same_origin_ && !ServerName().empty()) name = ServerName();
     capture_ = std::make_unique<TlsCapture>(roots_.get(), name, spec_.tls.verify);
     result_.tls.reset();
   }
@@ -151,8 +156,7 @@ HttpHop::Request HttpRun::MakeRequest() const {
   request.guard = spec_.guard;
   if (send_body_) request.body = spec_.http.body;
   bool host_given = false;
-  const auto& headers = websocket_ ? spec_.websocket.headers : spec_.http.headers;
-  for (const auto& [name, value] : headers) {
+  for (const auto& [name, value] : headers()) {
     if (!same_origin_ && !IsHarmless(name)) continue;
     host_given = host_given || absl::EqualsIgnoreCase(name, "host");
     request.headers.emplace_back(name, value);
@@ -165,8 +169,7 @@ HttpHop::Request HttpRun::MakeRequest() const {
                                    absl::StrCat("Bearer ", spec_.http.bearer_token));
     }
   }
-  const std::string server_name =
-      !spec_.tls.server_name.empty() ? spec_.tls.server_name : HostHeader(headers);
+  const std::string server_name = ServerName();
   if (parts_.tls() && same_origin_ && !server_name.empty() && server_name != parts_.host) {
     // libcurl takes SNI from the URL; who is meant stays in the Host header.
     request.url = WithHost(url_, server_name);
@@ -290,7 +293,7 @@ void HttpRun::OnUpgrade() {
   if (accept == nullptr || *accept != WebSocketAccept(websocket_key_)) {
     return Fail("wrong Sec-WebSocket-Accept");
   }
-  Succeed();
+  CheckCertificate();
 }
 
 void HttpRun::Check() {
@@ -313,6 +316,10 @@ void HttpRun::Check() {
   Judgement judgement = Judge(spec_.http, reply);
   regex_failed_ = judgement.regex_failed;
   if (!judgement.error.empty()) return Fail(std::move(judgement.error));
+  CheckCertificate();
+}
+
+void HttpRun::CheckCertificate() {
   if (result_.tls.has_value()) {
     std::string soon = ExpiresTooSoon(*result_.tls, spec_.tls);
     if (!soon.empty()) return Fail(std::move(soon));

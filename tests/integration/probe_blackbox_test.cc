@@ -96,7 +96,7 @@ class Site {
         "  location /file { alias @/ca.pem; }\n"
         "}\n",
         {{"@", certificates.dir()}, {"PORT", absl::StrCat(port)}});
-    for (const char* kind : {"good", "expired", "self-signed", "wrong-name"}) {
+    for (const char* kind : {"good", "expired", "future", "self-signed", "wrong-name"}) {
       tls_ports[kind] = FreePort();
       absl::StrAppend(&config, "server { listen 127.0.0.1:", tls_ports[kind],
                       " ssl http2; ssl_certificate ", certificates.certificate(kind),
@@ -238,7 +238,7 @@ void CompareAll() {
     pair.Compare(module, site.url("/one"));
   }
   pair.Compare("http_302", site.url("/one"));
-  for (const char* kind : {"good", "expired", "self-signed", "wrong-name"}) {
+  for (const char* kind : {"good", "expired", "future", "self-signed", "wrong-name"}) {
     for (const char* module : {"http_2xx", "http_ca", "http_insecure"}) {
       pair.Compare(module, site.tls_url(kind));
     }

@@ -94,6 +94,7 @@ TEST_F(ProbeTlsTest, BelievesAGoodCertificate) {
 TEST_F(ProbeTlsTest, SaysWhyACertificateIsNotBelieved) {
   const std::vector<std::pair<std::string, std::string>> kinds = {
       {"expired", "certificate has expired"},
+      {"future", "certificate is not yet valid"},
       {"self-signed", "self-signed certificate"},
       {"wrong-name", "hostname mismatch"},
   };
@@ -168,6 +169,14 @@ TEST_F(ProbeTlsTest, StartsTlsInTheMiddle) {
   EXPECT_TRUE(result.success) << result.error;
   ASSERT_TRUE(result.tls.has_value());
   EXPECT_EQ(result.tls->certificate.subject, "localhost");
+}
+
+TEST_F(ProbeTlsTest, GivesNoPasswordToWhomItDoesNotBelieve) {
+  const TlsServer server(*certificates_, "expired");
+  spec_.http.bearer_token = "secret";
+  const Result result = AskHttps(server);
+  EXPECT_EQ(result.error, "TLS: certificate has expired");
+  EXPECT_EQ(result.timings.response, absl::ZeroDuration());  // nothing was asked
 }
 
 TEST_F(ProbeTlsTest, EndsHandshakesThatHang) {

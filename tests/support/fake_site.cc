@@ -146,6 +146,10 @@ openssl req -new -key expired.key -subj /CN=localhost -out expired.csr
 printf '%s\n' "$names" >expired.ext
 faketime '2 years ago' openssl x509 -req -in expired.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile expired.ext -days 30 -out expired.pem
 cat ca.pem >>expired.pem
+new future
+openssl req -new -key future.key -subj /CN=localhost -out future.csr
+faketime '+100 days' openssl x509 -req -in future.csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile expired.ext -days 30 -out future.pem
+cat ca.pem >>future.pem
 new self-signed
 openssl req -x509 -key self-signed.key -days 90 -subj /CN=localhost -addext "$names" -out self-signed.pem
 )",
