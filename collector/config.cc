@@ -260,6 +260,7 @@ CollectorOptions LoadCollectorOptions(const std::string& path, const ConfigOverr
   ReadLimits(config.limits(), options, loader);
   options.remote_write = ReadRemoteWrite(config, loader);
   options.probes = ReadProbes(config, loader);
+  options.probe_modules = ReadProbeModules(config, loader);
   const std::string& targets = config.http().probe_targets();
   options.probe_any_target = targets == "any";
   if (!targets.empty() && targets != "any" && targets != "configured") {

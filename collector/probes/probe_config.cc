@@ -336,6 +336,14 @@ class ProbeReader {
   ProbeCheck check_;
 };
 
+/// A target that stands for any of that type; empty: there is no such type of module.
+std::string AnyTarget(const std::string& type) {
+  if (type == "http" || type == "https") return type + "://module.invalid/";
+  if (type == "ws" || type == "wss") return type + "://module.invalid/";
+  if (type == "tcp" || type == "tcps") return type + "://module.invalid:1";
+  return type == "icmp" ? "module.invalid" : "";
+}
+
 /// Gives a token to those that have none, clear of all that were given.
 void GiveTokens(std::vector<ProbeCheck>& checks, std::set<std::string>& taken) {
   for (ProbeCheck& check : checks) {
@@ -378,6 +386,31 @@ std::vector<ProbeCheck> ReadProbes(const v1::CollectorConfig& config, ConfigLoad
     loader.AddNote(setting, absl::StrCat("not set: not run without it: ", who));
   }
   return checks;
+}
+
+std::map<std::string, probe::Spec> ReadProbeModules(const v1::CollectorConfig& config,
+                                                    ConfigLoader& loader) {
+  std::map<std::string, probe::Spec> modules;
+  for (const auto& [name, from] : config.probe_modules()) {
+    const std::string at = absl::StrCat("probe_modules.", name);
+    v1::ProbeConfig module = from;
+    if (from.type() != "dns") {
+      if (!from.url().empty()) loader.AddProblem(at + ".url", "a module has no url");
+      module.set_url(AnyTarget(from.type()));
+      if (module.url().empty()) {
+        loader.AddProblem(at, "expected a type: http, tcp, tcps, icmp, dns or ws");
+        continue;
+      }
+    }
+    // As blackbox_exporter asks where nothing else is said.
+    if (module.method().empty()) module.set_method("GET");
+    probe::Spec spec = ProbeReader(config, module, at, loader).Read().spec;
+    if (from.ip().empty()) spec.family = probe::IpFamily::kIpv6;
+    if (!from.has_timeout()) spec.timeout = kTimeoutMax;
+    spec.target.clear();
+    modules[name] = std::move(spec);
+  }
+  return modules;
 }
 
 }  // namespace fleet::collector

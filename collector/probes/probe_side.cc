@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<ProbeSide>> ProbeSide::Start(const CollectorOptio
            }}));
   side->vantages_.Start(*side->book_);
   ProbeRouteOptions route;
+  route.modules = options.probe_modules;
   route.any_target = options.probe_any_target;
   route.guard = guard;
   side->route_ = std::make_unique<ProbeRoute>(std::move(route), side->book_.get(), *side->engine_);

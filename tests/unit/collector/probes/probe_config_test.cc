@@ -245,5 +245,40 @@ TEST(ProbeSpec, SpeaksToTheApiAsUpdownDoes) {
   EXPECT_THAT(ApiProblems(check), IsEmpty());
 }
 
+TEST_F(ProbeConfigTest, ReadsModulesOfTheProbePath) {
+  v1::CollectorConfig config;
+  loader_.LoadText(
+      "probe_modules:\n"
+      "  login: {type: http, method: POST, body: x, expect: {status: ['200', '401']}}\n"
+      "  plain: {type: http}\n"
+      "  mx: {type: dns, url: 'dns:///chitter.xyz?type=MX', timeout: 3s, ip: 4}\n"
+      "  redis: {type: tcp, steps: [{send: PING}, {expect: PONG}]}\n"
+      "  ping: {type: icmp}\n",
+      "collector.yaml", config);
+  const auto modules = ReadProbeModules(config, loader_);
+  EXPECT_EQ(loader_.Problems(), "");
+  ASSERT_THAT(modules, SizeIs(5));
+  EXPECT_EQ(modules.at("login").http.method, "POST");
+  EXPECT_EQ(modules.at("plain").http.method, "GET");
+  EXPECT_FALSE(modules.at("plain").http.head_first);
+  EXPECT_EQ(modules.at("plain").family, probe::IpFamily::kIpv6);
+  EXPECT_EQ(modules.at("mx").dns.name, "chitter.xyz");
+  EXPECT_EQ(modules.at("mx").dns.type, "MX");
+  EXPECT_EQ(modules.at("mx").timeout, absl::Seconds(3));
+  EXPECT_EQ(modules.at("mx").family, probe::IpFamily::kIpv4);
+  EXPECT_THAT(modules.at("redis").tcp.steps, SizeIs(2));
+  for (const auto& [name, spec] : modules) EXPECT_EQ(spec.target, "") << name;
+}
+
+TEST_F(ProbeConfigTest, NamesWhatIsWrongWithAModule) {
+  v1::CollectorConfig config;
+  loader_.LoadText("probe_modules: {a: {method: GET}, b: {type: http, url: 'http://x/'}}",
+                   "collector.yaml", config);
+  ReadProbeModules(config, loader_);
+  EXPECT_THAT(loader_.Problems(),
+              AllOf(HasSubstr("probe_modules.a"), HasSubstr("expected a type"),
+                    HasSubstr("probe_modules.b.url"), HasSubstr("a module has no url")));
+}
+
 }  // namespace
 }  // namespace fleet::collector
