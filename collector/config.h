@@ -87,7 +87,7 @@ struct CollectorOptions {
   std::vector<PublishOptions> publish;
   std::vector<ProbeCheck> probes;
   std::map<std::string, probe::Spec> probe_modules;  // of /probe, without target
-  bool probe_any_target = false;  // for /probe; else only those of `probes`
+  bool probe_any_target = false;                     // for /probe; else only those of `probes`
   JournalLimits journal;
 };
 

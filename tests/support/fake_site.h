@@ -69,8 +69,9 @@ class FakeCertificates {
   ~FakeCertificates();
 
   std::string ca() const { return dir_ + "/ca.pem"; }
-  /// "good", "expired", "future", "self-signed", "wrong-name", each for localhost and 127.0.0.1 (but for the
-  /// wrong one): PEM files of the certificate, followed by its issuer's, and of its key.
+  /// "good", "expired", "future", "self-signed", "wrong-name", each for localhost and 127.0.0.1
+  /// (but for the wrong one): PEM files of the certificate, followed by its issuer's, and of its
+  /// key.
   std::string certificate(absl::string_view kind) const;
   std::string key(absl::string_view kind) const;
   const std::string& dir() const { return dir_; }
