@@ -123,7 +123,9 @@ class MicroHttpServer final : public HttpServer {
     reaper_ = {};  // joined before the connections it looks at go
     ResumeWaiting(true);
     AnswerDeferred();
-    if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+    if (daemon_ == nullptr) return;
+    (void)listener_.fd.Release();  // the library closes it
+    MHD_stop_daemon(daemon_);
   }
 
   absl::Status Listen();
@@ -131,10 +133,10 @@ class MicroHttpServer final : public HttpServer {
   const Address& address() const override { return listener_.address; }
   const ConnectionTable& connections() const override { return table_; }
   void StopAccepting() override {
-    // Quiescing hands the listening socket back; closing it refuses new clients at once.
-    if (daemon_ == nullptr || !listener_.fd.valid()) return;
-    MHD_quiesce_daemon(daemon_);
-    listener_.fd.Reset();
+    // Refuses new clients at once. Not by MHD_quiesce_daemon, which aborts the process when one of
+    // the library's threads is awake at that moment and takes the socket out of its epoll set
+    // first.
+    if (daemon_ != nullptr && listener_.fd.valid()) ::shutdown(listener_.fd.get(), SHUT_RDWR);
   }
 
  private:
