@@ -4,6 +4,7 @@
 
 #include "collector/staleness.h"
 #include "common/log.h"
+#include "common/probe/look_report.h"
 #include "common/status_macros.h"
 
 namespace fleet::collector {
@@ -157,7 +158,9 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
     held_->report.check = held_->check;
     const DecodedReport& report = held_->report;
     const absl::Time start = report.start + segment.offset;
-    if (start > now + kAheadMax) {
+    if (probe::IsLook(report.check)) {
+      // The collector's own series of its probes tell what a vantage saw.
+    } else if (start > now + kAheadMax) {
       losses_.samples_future += report.layout->size();
     } else if (start > now) {
       held_until_ = start;

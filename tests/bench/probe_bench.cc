@@ -47,6 +47,7 @@ int Main(double period, size_t count, const std::string& url) {
   const double before = CpuSeconds();
   Mutex mutex;
   std::condition_variable_any wake;
+  std::condition_variable_any pace;  // nobody notifies it
   std::vector<double> lags;
   std::vector<double> totals;
   size_t failed = 0;
@@ -56,7 +57,10 @@ int Main(double period, size_t count, const std::string& url) {
     spec.target = absl::StrReplaceAll(url, {{"{n}", absl::StrCat(i)}});
     const absl::Time due =
         begin + absl::Seconds(period * static_cast<double>(i) / static_cast<double>(count));
-    absl::SleepFor(due - absl::Now());
+    {
+      MutexLock lock(mutex);
+      pace.wait_until(mutex, absl::ToChronoTime(due), [&] { return absl::Now() >= due; });
+    }
     engine->Start(std::move(spec), [&, due](const Result& result) {
       MutexLock lock(mutex);
       lags.push_back(absl::ToDoubleMilliseconds(result.start - due));

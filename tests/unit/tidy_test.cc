@@ -135,7 +135,9 @@ TEST(TidyTest, EachHeavyLibraryHasOneDoor) {
          Files({"agent", "collector", "common", "fleetctl"}, {".cc", ".h"})) {
       if (absl::StrContains(Read(file), absl::StrCat("#include ", header))) users.insert(file);
     }
-    EXPECT_LE(users.size(), 4u) << header << " is included by several files";
+    // Probes ask libcurl at another level than the rest of us: a few files of one folder.
+    const size_t users_max = header == "<curl/" ? 4 : 2;
+    EXPECT_LE(users.size(), users_max) << header << " is included by several files";
     for (const std::string& user : users) {
       bool fine = false;
       for (const std::string& door : allowed) fine = fine || absl::StartsWith(user, door);
@@ -164,8 +166,7 @@ TEST(TidyTest, NothingIsLeftOver) {
 TEST(TidyTest, TestsDoNotSleep) {
   const std::regex sleep(R"((sleep_for|SleepFor|[^_]usleep\(|[^a-z_]sleep\())");
   for (const std::string& file : Files({"tests"}, {".cc", ".h"})) {
-    // A benchmark paces itself and what it measures.
-    if (file == "tests/unit/tidy_test.cc" || absl::StartsWith(file, "tests/bench/")) continue;
+    if (file == "tests/unit/tidy_test.cc") continue;
     EXPECT_FALSE(std::regex_search(Read(file), sleep)) << file;
   }
 }
