@@ -69,7 +69,8 @@ footer{margin-top:2rem}
 )css";
 
 // How old the page is goes by the clock of whoever serves it, as far as that can be known: the
-// reader's own may be wrong. What cannot be learned never makes the page look younger.
+// reader's own may be wrong. What cannot be learned never makes the page look younger: a Date of
+// whole seconds, made at some moment since the request left, is taken at the latest it can mean.
 const absl::string_view kStatusPageScript = R"js(
 (function () {
   'use strict';
@@ -111,12 +112,12 @@ const absl::string_view kStatusPageScript = R"js(
         '. What follows is how it was then.' :
         'Last updated ' + ago(age()) + '.';
   }
-  function take(response, text) {
+  function take(response, text, sent) {
     var next = new DOMParser().parseFromString(text, 'text/html');
     var found = next.getElementById('page');
     if (!found || !(Number(found.getAttribute('data-made')) > 0)) return;
     var date = Date.parse(response.headers.get('date') || '');
-    if (date) offset = date + 1000 * Number(response.headers.get('age') || 0) - Date.now();
+    if (date) offset = date + 999 + 1000 * Number(response.headers.get('age') || 0) - sent;
     if (Number(found.getAttribute('data-made')) * 1000 <= millis('data-made')) return;
     if (next.documentElement.getAttribute('data-build') !== root.getAttribute('data-build')) {
       location.reload();
@@ -127,14 +128,14 @@ const absl::string_view kStatusPageScript = R"js(
     seen = performance.now();
   }
   function refresh() {
-    var patience = new AbortController();
+    var patience = new AbortController(), sent = Date.now();
     var timer = setTimeout(function () { patience.abort(); }, 15000);
     var done = function () { clearTimeout(timer); show(); };
     fetch(location.pathname + location.search,
           { cache: 'no-cache', credentials: 'omit', signal: patience.signal })
         .then(function (response) {
           if (!response.ok) throw new Error('no page');
-          return response.text().then(function (text) { take(response, text); });
+          return response.text().then(function (text) { take(response, text, sent); });
         }).then(done, done);
   }
   function awake() {

@@ -216,6 +216,10 @@ TEST_F(PublishTest, ThePageOfABucketWorksAloneAndTurnsToNoNews) {
   EXPECT_EQ(browser.Text(".overall h2"), "All systems operational");
   EXPECT_THAT(browser.Text(".age"), StartsWith("Last updated "));
   EXPECT_TRUE(WaitFor([&] { return browser.Text(".overall h2") == "No news from the monitor"; }));
+  EXPECT_TRUE(WaitFor([&] {
+    return browser.Run(
+               "return Date.now() > 1000 * document.getElementById('page').dataset.until") == true;
+  }));
   browser.Open(page);
   EXPECT_EQ(browser.Text(".overall h2"), "No news from the monitor")
       << "also when it is opened then";
