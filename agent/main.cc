@@ -22,6 +22,7 @@
 #include "agent/scheduler.h"
 #include "agent/spool.h"
 #include "agent/spool_commands.h"
+#include "agent/start_pages.h"
 #include "agent/tinc_hook.h"
 #include "agent/uplink.h"
 #include "agent/vantage.h"
@@ -260,6 +261,18 @@ std::unique_ptr<EchoServer> StartEcho(const CheckEnv& env, const AgentSettings& 
   return nullptr;
 }
 
+/// Waits for the signal that ends the daemon. When the first reports have long left, the memory
+/// that only the start needed goes.
+int WaitForSignal(const StopSignals& stop) {
+  constexpr absl::Duration kStart = absl::Seconds(30);
+  const timespec start = absl::ToTimespec(kStart);
+  int signal = ::sigtimedwait(&stop.set(), nullptr, &start);
+  if (signal > 0) return signal;
+  DropStartPages();
+  ::sigwait(&stop.set(), &signal);
+  return signal;
+}
+
 /// Runs until one of `stop`.
 int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
   AgentSettings settings;
@@ -317,8 +330,7 @@ int RunDaemon(const Arguments& arguments, const StopSignals& stop) {
   scheduler->Start();
   const std::unique_ptr<EchoServer> echo = StartEcho(env, settings);
   service.Ready();
-  int signal = 0;
-  ::sigwait(&stop.set(), &signal);
+  const int signal = WaitForSignal(stop);
   service.Stopping();
   log::Info("fleet-agent stops", {{"signal", signal}});
   if (!scheduler->Stop(absl::Seconds(3))) {
