@@ -136,9 +136,9 @@ Spool::Job Spool::SyncJob(SteadyTime now) {
   if (!sync_due_.has_value() || (*sync_due_ > now && !closing_)) return nullptr;
   SpoolSegmentPtr segment;
   for (const SpoolSegmentPtr& one : active_) {
-    // What everybody has need not be on the disk.
+    // What everybody has need not be on the disk; what was added since is not in the file yet.
     if (one->broken || one->file == nullptr || one->synced_bytes >= one->file_bytes ||
-        one->acked_by_all() >= one->reports) {
+        one->acked_by_all() >= one->file_reports) {
       continue;
     }
     segment = one;

@@ -83,7 +83,6 @@ class HttpHop {
   bool ended_early_ = false;  // by us, having seen enough
   bool cut_ = false;
   size_t body_bytes_ = 0;
-  size_t header_bytes_ = 0;
   const SteadyTime begin_;
   std::optional<SteadyTime> tls_begin_;
   std::string refusal_;

@@ -1,9 +1,9 @@
 #include "tests/support/golden.h"
 
 #include <gtest/gtest.h>
+#include <re2/re2.h>
 
 #include <cstdlib>
-#include <regex>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -50,7 +50,7 @@ std::string GoldenText(absl::string_view check, CheckResult result, const Golden
     }
   }
   for (const auto& [pattern, shown] : mask.texts) {
-    text = std::regex_replace(text, std::regex(pattern), shown);
+    RE2::GlobalReplace(&text, pattern, shown);
   }
   return text;
 }

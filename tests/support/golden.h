@@ -15,7 +15,7 @@ namespace fleet::test {
 struct GoldenMask {
   /// Families whose values are shown as "…"; one that ends in '*' stands for all with that start.
   std::vector<std::string> values;
-  /// Regular expressions and what stands for their matches: ports, directories, ages, versions.
+  /// RE2's expressions and what stands for their matches: ports, directories, ages, versions.
   std::vector<std::pair<std::string, std::string>> texts;
 };
 

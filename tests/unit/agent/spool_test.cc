@@ -461,6 +461,30 @@ TEST_F(SpoolTest, AHealthyLinkNeedsOneWritePerTickAndNoSync) {
   EXPECT_EQ(files.syncs(), 0u);
 }
 
+TEST_F(SpoolTest, ATickThatBeginsNeedsNoSyncOfTheLastOne) {
+  Start();
+  spool->OpenLive(0);
+  FakeReader live;
+  Settle();
+  uint64_t syncs = 0;
+  for (int tick = 0; tick < 100; ++tick) {
+    Add("load", tick);
+    clock.Advance(Spool::kLinger);
+    const auto batch = spool->TakeLive(0);
+    live.Take(*batch);
+    Settle();
+    spool->Ack(0, batch->segment, live.next_index());
+    // The next report is there when the sync of this one would be due, but not yet in the file.
+    clock.Advance(Spool::kSyncInterval - absl::Milliseconds(10));
+    Add("cpu", tick);
+    Pass(absl::Milliseconds(10));
+    if (const auto rest = spool->TakeLive(0)) live.Take(*rest);
+    spool->Ack(0, batch->segment, live.next_index());
+    if (tick == 0) syncs = files.syncs();  // the first report of a check is news, written at once
+  }
+  EXPECT_EQ(files.syncs(), syncs);
+}
+
 TEST_F(SpoolTest, AnOutageSyncsOncePerTick) {
   Start();
   Settle();
