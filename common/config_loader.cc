@@ -310,7 +310,7 @@ class ConfigLoader::Reader {
         reflection->SetInt64(&message, field, static_cast<int64_t>(number));
         return absl::OkStatus();
       default:
-        FLEET_ASSERT(!"a config field of a type that the loader does not know");
+        FLEET_ASSERT(false && "a config field of a type that the loader does not know");
     }
     return absl::InvalidArgumentError(
         absl::StrCat("expected a whole number from 0, got ", Quote(text)));
