@@ -89,12 +89,12 @@ class Uplink::Loop {
   /// rounding.
   void Wake(absl::Duration delay) {
     MutexLock lock(alarm_mutex_);
-    if (alarm_set_) alarm_.Cancel();  // delivers its kWoken at once, which does no harm
-    alarm_set_ = true;
-    alarm_ = grpc::Alarm();
+    // The old one's end delivers its kWoken at once, which does no harm. It is not assigned to:
+    // gRPC's move assignment forgets what it held (grpc issue 32549).
+    alarm_.emplace();
     const auto at =
         delay <= absl::ZeroDuration() ? std::chrono::system_clock::time_point() : WallAfter(delay);
-    alarm_.Set(&queue_, at, reinterpret_cast<void*>(kWoken));
+    alarm_->Set(&queue_, at, reinterpret_cast<void*>(kWoken));
   }
 
   void Run() {
@@ -116,7 +116,7 @@ class Uplink::Loop {
     }
     {
       MutexLock lock(alarm_mutex_);
-      alarm_.Cancel();
+      alarm_.reset();
     }
     queue_.Shutdown();
     void* tag = nullptr;
@@ -311,8 +311,7 @@ class Uplink::Loop {
   SteadyTime drain_until_ = SteadyTime::max();
 
   Mutex alarm_mutex_;
-  grpc::Alarm alarm_ ABSL_GUARDED_BY(alarm_mutex_);
-  bool alarm_set_ ABSL_GUARDED_BY(alarm_mutex_) = false;
+  std::optional<grpc::Alarm> alarm_ ABSL_GUARDED_BY(alarm_mutex_);
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> connected_ = false;
