@@ -167,13 +167,14 @@ EchoOptions EchoOptionsFromTinc(const HostFs& fs, const TincOptions& options) {
       const auto address = IpAddress::Parse(subnet.address);
       if (address && subnet.is_host()) echo.listen.push_back(*address);
     }
-    for (const auto& [peer, host] : net->hosts) {
+    for (const auto& known : net->hosts) {
+      const std::string& peer = known.first;
       const bool configured =
           options.peers.empty() ||
           std::any_of(options.peers.begin(), options.peers.end(),
                       [&](const TincPeer& entry) { return entry.name == peer; });
       if (!configured) continue;
-      for (const TincSubnet& subnet : host.subnets) {
+      for (const TincSubnet& subnet : known.second.subnets) {
         if (const auto network = IpAddress::Parse(subnet.address)) {
           echo.peers.push_back({*network, subnet.prefix_length});
         }

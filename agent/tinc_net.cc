@@ -28,7 +28,7 @@ std::string ExpandName(const HostFs& fs, const std::string& name) {
   if (name != "$HOST") return "";
   std::string host = fs.ReadTrimmed("proc/sys/kernel/hostname").value_or("");
   for (char& c : host) {
-    if (!absl::ascii_isalnum(c)) c = '_';
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
   }
   return host;
 }

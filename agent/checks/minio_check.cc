@@ -287,9 +287,8 @@ class Visit {
     if (summary_.healing_drives.value_or(0) > 0) {
       AddItem("healing",
               {Verdict::kWarn, UnknownKind::kNone,
-               absl::StrFormat(*summary_.healing_drives == 1 ? "%.0f drive is being healed"
-                                                             : "%.0f drives are being healed",
-                               *summary_.healing_drives)});
+               absl::StrFormat("%.0f %s being healed", *summary_.healing_drives,
+                               *summary_.healing_drives == 1 ? "drive is" : "drives are")});
     }
     if (summary_.drives_offline) {
       const bool offline = *summary_.drives_offline > 0;

@@ -165,7 +165,7 @@ class NetworkCheck final : public Check {
   absl::Status Collect(CheckRun& run) override {
     // Each part on its own: a kernel without one of them, or one that changed, hides no other.
     absl::Status first;
-    const auto keep = [&first, &run](absl::Status status) {
+    const auto keep = [&first](absl::Status status) {
       if (absl::IsNotFound(status)) return;
       if (!status.ok() && first.ok()) first = std::move(status);
     };

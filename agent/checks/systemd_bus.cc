@@ -37,7 +37,7 @@ struct MessageCloser {
 };
 using MessagePtr = std::unique_ptr<sd_bus_message, MessageCloser>;
 struct BusError {
-  sd_bus_error error = SD_BUS_ERROR_NULL;
+  sd_bus_error error = {nullptr, nullptr, 0};  // as SD_BUS_ERROR_NULL, which is C
   BusError() = default;
   BusError(const BusError&) = delete;
   ~BusError() { sd_bus_error_free(&error); }

@@ -35,8 +35,9 @@ bool LooksLikeIpv6(absl::string_view text) {
   const auto colons = std::count(text.begin(), text.end(), ':');
   const bool whole = absl::StrContains(text, "::") || colons == 7;
   return colons >= 2 && colons <= 7 && whole && text.size() <= 45 &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isxdigit(c) || c == ':' || c == '.'; });
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return absl::ascii_isxdigit(static_cast<unsigned char>(c)) || c == ':' || c == '.';
+         });
 }
 
 bool LooksLikeMac(absl::string_view text) {
@@ -77,7 +78,7 @@ absl::Status Take(absl::string_view key, absl::string_view value, TincConfig& co
 
 bool IsTincNodeName(absl::string_view name) {
   return !name.empty() && name.size() <= 255 && std::all_of(name.begin(), name.end(), [](char c) {
-    return absl::ascii_isalnum(c) || c == '_';
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_';
   });
 }
 

@@ -45,7 +45,7 @@ std::string Word(absl::string_view text) {
   if (text.empty()) return "-";
   std::string word(text.substr(0, kWordBytesMax));
   for (char& c : word) {
-    if (!absl::ascii_isgraph(c)) c = '_';
+    if (!absl::ascii_isgraph(static_cast<unsigned char>(c))) c = '_';
   }
   return word;
 }

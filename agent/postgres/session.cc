@@ -141,8 +141,9 @@ absl::Status ConnectError(absl::string_view text) {
     const absl::string_view rest = text.substr(at + 3);
     const absl::string_view code = rest.substr(0, 5);
     if (code.size() < 5 || !absl::StartsWith(rest.substr(5), ": ")) continue;
-    if (!std::all_of(code.begin(), code.end(),
-                     [](char c) { return absl::ascii_isdigit(c) || absl::ascii_isupper(c); })) {
+    if (!std::all_of(code.begin(), code.end(), [](unsigned char c) {
+          return absl::ascii_isdigit(c) || absl::ascii_isupper(c);
+        })) {
       continue;
     }
     const std::pair<absl::string_view, absl::string_view> lines =

@@ -208,7 +208,9 @@ absl::StatusOr<ProbeView> ProbeBook::Update(ProbeCheck check) {
     if (check.mute_until != entry.check->mute_until) entry.mute_over = false;
     const bool at_once = check.url != entry.check->url || !entry.check->enabled;
     entry.check = std::make_shared<const ProbeCheck>(std::move(check));
-    if (at_once || !entry.check->enabled) Unschedule(token);
+    if (at_once || !entry.check->enabled || !LooksFrom(*entry.check, kCollectorVantage)) {
+      Unschedule(token);
+    }
     if (!entry.check->enabled) {
       // What nobody looks at any more is not down.
       if (entry.open.has_value()) EndDowntime(entry, parts_.clock.Now(), outcome.batch);

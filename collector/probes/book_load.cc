@@ -19,14 +19,17 @@ absl::Status ProbeBook::Load() {
   const absl::Time now = parts_.clock.Now();
   FLEET_ASSIGN_OR_RETURN(const std::vector<Downtime> downtimes,
                          store_->DowntimesSince(now - kUptimeSpan));
+  std::map<std::string, KnownProbe> added;
   for (ProbeCheck& check : from_config_) {
     KnownProbe& fixed = known[check.token];
-    const bool is_new = fixed.pulse_key.empty();
-    if (is_new) fixed = {MakePulseKey(), now};
+    if (fixed.pulse_key.empty()) {
+      fixed = {MakePulseKey(), now};
+      added.emplace(check.token, fixed);
+    }
     check.created_at = fixed.created_at;
     if (check.pulse_key.empty()) check.pulse_key = fixed.pulse_key;
-    if (is_new) FLEET_RETURN_IF_ERROR(store_->PutKnown(check.token, fixed));
   }
+  if (!added.empty()) FLEET_RETURN_IF_ERROR(store_->PutKnown(added));
   std::vector<std::pair<std::string, CountRow>> counts;
   FLEET_RETURN_IF_ERROR(store_->Counts("", HourOf(now) - absl::Hours(ProbeEntry::kHoursKept),
                                        absl::FromUnixSeconds(4'000'000'000),

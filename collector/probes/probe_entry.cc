@@ -124,7 +124,7 @@ void ProbeEntry::Forget(absl::Time now) {
 
 bool LooksFrom(const ProbeCheck& check, absl::string_view vantage) {
   if (absl::c_linear_search(check.disabled_locations, vantage)) return false;
-  if (check.vantages.empty()) return vantage == kCollectorVantage;
+  if (check.vantages.empty()) return !check.from_config || vantage == kCollectorVantage;
   return absl::c_linear_search(check.vantages, "all") ||
          absl::c_linear_search(check.vantages, vantage);
 }

@@ -274,8 +274,9 @@ std::string Label(std::string field) {
 bool IsHeader(absl::string_view name, absl::string_view value) {
   return !name.empty() && name.size() + value.size() <= kUrlBytesMax &&
          std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) {
-                       return absl::ascii_isalnum(c) || absl::StrContains("!#$%&'*+-.^_`|~", c);
+                     [](char c) {
+                       return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+                              absl::StrContains("!#$%&'*+-.^_`|~", c);
                      }) &&
          std::all_of(value.begin(), value.end(),
                      [](unsigned char c) { return c >= 0x20 && c != 0x7F; });

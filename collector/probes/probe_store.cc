@@ -186,12 +186,17 @@ absl::StatusOr<std::map<std::string, KnownProbe>> ProbeStore::Known() {
   return known;
 }
 
-absl::Status ProbeStore::PutKnown(absl::string_view token, const KnownProbe& known) {
+absl::Status ProbeStore::PutKnown(const std::map<std::string, KnownProbe>& known) {
   MutexLock lock(mutex_);
-  return database_
-      ->Run("INSERT OR REPLACE INTO known(token, created_at, pulse_key) VALUES(?, ?, ?)",
-            {token, known.created_at, known.pulse_key})
-      .status();
+  FLEET_ASSIGN_OR_RETURN(auto transaction, Database::Transaction::Begin(*database_));
+  for (const auto& [token, probe] : known) {
+    FLEET_RETURN_IF_ERROR(
+        database_
+            ->Run("INSERT OR REPLACE INTO known(token, created_at, pulse_key) VALUES(?, ?, ?)",
+                  {token, probe.created_at, probe.pulse_key})
+            .status());
+  }
+  return transaction.Commit();
 }
 
 // ---- what happens ---------------------------------------------------------------------------

@@ -76,7 +76,7 @@ class ProbeStore {
   /// With all its history.
   absl::Status RemoveCheck(absl::string_view token);
   absl::StatusOr<std::map<std::string, KnownProbe>> Known();  // by token
-  absl::Status PutKnown(absl::string_view token, const KnownProbe& known);
+  absl::Status PutKnown(const std::map<std::string, KnownProbe>& known);
 
   /// All or nothing. Nobody reads between the commit and the end of `done`.
   absl::Status Commit(const ProbeBatch& batch, const std::function<void()>& done = nullptr);

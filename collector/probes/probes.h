@@ -36,15 +36,16 @@ struct ProbeCheck {
   std::map<std::string, std::string> custom_headers;
   std::string http_verb = "GET/HEAD";
   std::string http_body;
-  std::string mute_until;             // "", a time, "recovery" or "forever"
-  std::string parent;                 // "host", "host/check", "host/check/item": what it depends on
-  std::vector<std::string> vantages;  // hosts, "collector"; "all"; empty: the collector
-  std::string module;                 // what /probe calls its questions: "http_2xx"
-  bool from_config = false;           // config wins: the API does not change it
-  std::string pulse_key;              // of type pulse: the secret of its URL
-  std::string component;              // its name on the status page; empty: alias, name
-  std::string notice;                 // expected to be down; when it works again, this is the news
-  int vantages_down = 0;              // how many must see it fail; 0: two, one where there is one
+  std::string mute_until;  // "", a time, "recovery" or "forever"
+  std::string parent;      // "host", "host/check", "host/check/item": what it depends on
+  // Hosts, "collector"; "all". Empty: the collector; of a check of the API, all, as with updown.
+  std::vector<std::string> vantages;
+  std::string module;        // what /probe calls its questions: "http_2xx"
+  bool from_config = false;  // config wins: the API does not change it
+  std::string pulse_key;     // of type pulse: the secret of its URL
+  std::string component;     // its name on the status page; empty: alias, name
+  std::string notice;        // expected to be down; when it works again, this is the news
+  int vantages_down = 0;     // how many must see it fail; 0: two, one where there is one
   std::vector<int>
       certificate_days;  // when to warn; empty: 30, 14, 7, 1, as far as they make sense
   std::string unset;     // why it cannot be asked yet: "settings.media_object is not set"

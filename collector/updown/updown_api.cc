@@ -9,18 +9,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "collector/gzip.h"
 #include "collector/http/body.h"
 #include "collector/http/cors.h"
-#include "collector/http/negotiate.h"
+#include "collector/http/packing.h"
 #include "collector/updown/time_text.h"
 #include "common/status_macros.h"
 
 namespace fleet::collector {
 namespace {
 
-/// Shorter bodies are not worth it.
-constexpr size_t kGzipBytesMin = 1024;
 constexpr absl::string_view kMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Whether a weak tag is among those of an If-None-Match.
@@ -35,12 +32,6 @@ bool Knows(absl::string_view if_none_match, absl::string_view tag) {
 std::string TagOf(absl::string_view body) {
   return absl::StrCat("W/\"", absl::Hex(absl::HashOf(body), absl::kZeroPad16),
                       absl::Hex(body.size()), "\"");
-}
-
-std::string Gzipped(absl::string_view body) {
-  std::string packed;
-  GzipStream().Compress(body, true, packed);
-  return packed;
 }
 
 /// Adds the headers of a good GET. False when the client has the body of this tag already: then
@@ -59,17 +50,9 @@ bool BeginRead(const HttpRequest& request, absl::string_view tag, HttpResponse& 
   return false;
 }
 
-/// Whether a body of that size goes out packed to this client.
-bool WantsGzip(const HttpRequest& request, size_t bytes) {
-  return bytes >= kGzipBytesMin && AcceptsGzip(request.header("accept-encoding"));
-}
-
 /// The headers of a good GET, gzip, and 304 for whoever has the body already.
 void FinishRead(const HttpRequest& request, HttpResponse& response) {
-  if (!BeginRead(request, TagOf(response.body), response)) return;
-  if (!WantsGzip(request, response.body.size())) return;
-  response.body = Gzipped(response.body);
-  response.headers.emplace_back("Content-Encoding", "gzip");
+  if (BeginRead(request, TagOf(response.body), response)) PackBody(request, response);
 }
 
 void FinishChange(HttpResponse& response) {

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/http/packing.h"
 #include "collector/web/render.h"
 #include "collector/web/status_model.h"
 #include "collector/web/status_page.h"
@@ -100,7 +101,8 @@ HttpResponse Web::Serve(const HttpRequest& request, const std::string& name) con
   const WebFile& file = *found->second;
   response.content_type = file.content_type;
   response.headers = {{"Cache-Control", "no-cache"},
-                      {"ETag", file.etag},
+                      {"ETag", absl::StrCat("W/", file.etag)},
+                      {"Vary", "Accept-Encoding"},
                       {"Access-Control-Allow-Origin", "*"},
                       {"Access-Control-Expose-Headers", "Date"},
                       {"X-Content-Type-Options", "nosniff"}};
@@ -109,6 +111,7 @@ HttpResponse Web::Serve(const HttpRequest& request, const std::string& name) con
     response.status = 304;
   } else {
     response.body = file.body;
+    PackBody(request, response);
   }
   return response;
 }

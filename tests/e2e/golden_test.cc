@@ -2,8 +2,9 @@
 // now; read the difference before it is committed.
 #include "tests/support/golden.h"
 
+#include <re2/re2.h>
+
 #include <nlohmann/json.hpp>
-#include <regex>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -31,7 +32,9 @@ std::string Number(double value) {
 
 /// A reason without how long ago something started.
 std::string Still(const std::string& reason) {
-  return std::regex_replace(reason, std::regex(", up [0-9.]+ [a-z]+"), ", up …");
+  std::string still = reason;
+  RE2::GlobalReplace(&still, ", up [0-9.]+ [a-z]+", ", up …");
+  return still;
 }
 
 /// The JSON of `fleet-agent check`, one line per check, item and sample.

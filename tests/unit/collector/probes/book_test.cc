@@ -453,6 +453,27 @@ TEST_F(BookTest, PlansWhatAVantageIsToLookAt) {
   EXPECT_EQ(book_->PlanFor("tempo")[0].spec.target, checks_[0].spec.target);
 }
 
+TEST_F(BookTest, ACheckOfTheApiIsLookedAtFromEverywhereThatIsNotDisabled) {
+  ProbeCheck check;
+  check.url = "https://example.org/";
+  check.disabled_locations = {"lan", "parasect"};  // updown's own codes disable nothing here
+  const std::string token = book_->Create(check)->check->token;
+  EXPECT_THAT(book_->PlanFor("tempo"), SizeIs(1));
+  EXPECT_THAT(book_->PlanFor("parasect"), IsEmpty());
+  Run(absl::Minutes(1));
+  EXPECT_THAT(engine_.TakeStarted(), ::testing::Contains("https://example.org/"));
+  check = *book_->Find(token)->check;
+  check.disabled_locations = {"collector"};
+  ASSERT_TRUE(book_->Update(check).ok());
+  EXPECT_THAT(book_->PlanFor("parasect"), SizeIs(1));
+  engine_.TakeStarted();
+  Run(absl::Minutes(3));
+  EXPECT_THAT(engine_.TakeStarted(), ::testing::Not(::testing::Contains("https://example.org/")));
+  // So too after a restart.
+  Open();
+  EXPECT_THAT(book_->PlanFor("tempo"), SizeIs(1));
+}
+
 TEST_F(BookTest, HurriesVantagesWhileAChangeIsToBeConfirmed) {
   checks_[0].vantages = {"all"};
   Open();
