@@ -207,6 +207,7 @@ absl::StatusOr<ProbeView> ProbeBook::Update(ProbeCheck check) {
     entry.cached.reset();
     if (check.mute_until != entry.check->mute_until) entry.mute_over = false;
     const bool at_once = check.url != entry.check->url || !entry.check->enabled;
+    if (at_once) entry.seen.clear();
     entry.check = std::make_shared<const ProbeCheck>(std::move(check));
     if (at_once || !entry.check->enabled || !LooksFrom(*entry.check, kCollectorVantage)) {
       Unschedule(token);

@@ -123,6 +123,8 @@ void ProbeBook::Apply(Waiting waiting, Outcome& outcome) {
     for (const auto& [name, value] : result.reported) entry.reported[name] = value;
     if (result.tls.has_value()) WatchTls(entry, *result.tls, outcome);
   }
+  entry.See({result.start, vantage, result.success, result.method, result.status, result.address,
+             result.timings.total, result.error});
   Confirm(entry, waiting, outcome);
   if (!waiting.pulse) {
     entry.samples[{vantage, waiting.family}] = {std::move(waiting.look.result.samples),
@@ -200,6 +202,7 @@ void ProbeBook::GoDown(ProbeEntry& entry, const Turned& turned, Outcome& outcome
   if (const auto cause = causes_.find(check.parent); cause != causes_.end()) {
     downtime.caused_by = cause->second;
   }
+  downtime.down_looks.assign(entry.seen.begin(), entry.seen.end());
   entry.open = downtime;
   entry.downs.push_back({downtime.started_at});
   outcome.batch.downtimes[downtime.id] = downtime;
@@ -231,6 +234,7 @@ void ProbeBook::GoUp(ProbeEntry& entry, const Turned& turned, Outcome& outcome) 
     event.downtime = entry.open;
     event.downtime->ended_at = std::max(turned.at, entry.open->started_at);
     event.downtime->partial = entry.confirmation.partial();
+    entry.open->up_looks.assign(entry.seen.begin(), entry.seen.end());
     EndDowntime(entry, turned.at, outcome.batch);
     Tell(entry, std::move(event), outcome);
   }

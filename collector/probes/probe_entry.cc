@@ -94,6 +94,7 @@ v1::StoredState ProbeEntry::ToState() const {
   state.set_last_check(ToMicros(last_check_at));
   state.set_last_pulse(ToMicros(last_pulse));
   state.mutable_reported()->insert(reported.begin(), reported.end());
+  for (const SeenLook& look : seen) *state.add_seen() = fleet::collector::ToStored(look);
   state.set_mute_over(mute_over);
   state.set_performance_hour(ToMicros(performance_hour));
   return state;
@@ -107,8 +108,14 @@ void ProbeEntry::Restore(const v1::StoredState& state) {
   last_check_at = FromMicros(state.last_check());
   last_pulse = FromMicros(state.last_pulse());
   reported.insert(state.reported().begin(), state.reported().end());
+  for (const v1::StoredLook& look : state.seen()) See(FromStored(look));
   mute_over = state.mute_over();
   performance_hour = FromMicros(state.performance_hour());
+}
+
+void ProbeEntry::See(SeenLook look) {
+  seen.push_back(std::move(look));
+  if (seen.size() > SeenLook::kKept) seen.pop_front();
 }
 
 bool ProbeEntry::Count(absl::Time time, const ProbeMetrics& look) {

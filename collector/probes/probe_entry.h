@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,6 +43,7 @@ struct ProbeEntry {
   absl::Time last_pulse = absl::InfinitePast();
   absl::Time performance_hour = absl::InfinitePast();
   std::map<std::string, std::string> reported;
+  std::deque<SeenLook> seen;  // the newest that said something, oldest first
   bool notice_said = false;
   bool mute_over = false;  // "recovery" has come
   std::map<std::pair<std::string, probe::IpFamily>, ProbeSamples> samples;
@@ -58,6 +60,7 @@ struct ProbeEntry {
   const ProbeStatus& RecentStatus(absl::Time now) const;
   v1::StoredState ToState() const;
   void Restore(const v1::StoredState& state);
+  void See(SeenLook look);  // keeps the newest
   /// Counts a look into its hour; true when that hour is a new one.
   bool Count(absl::Time time, const ProbeMetrics& look);
   void Forget(absl::Time now);  // what is too old to be kept here

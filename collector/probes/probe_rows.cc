@@ -92,6 +92,42 @@ probe::ServerCertificate FromStored(const v1::StoredCertificate& stored) {
           FromMicros(stored.not_after())};
 }
 
+v1::StoredLook ToStored(const SeenLook& look) {
+  v1::StoredLook stored;
+  stored.set_time(ToMicros(look.time));
+  stored.set_vantage(look.vantage);
+  stored.set_up(look.up);
+  stored.set_method(look.method);
+  stored.set_status(look.status);
+  stored.set_address(look.address);
+  stored.set_took(absl::ToInt64Microseconds(look.took));
+  stored.set_error(look.error);
+  return stored;
+}
+
+SeenLook FromStored(const v1::StoredLook& stored) {
+  return {FromMicros(stored.time()),
+          stored.vantage(),
+          stored.up(),
+          stored.method(),
+          stored.status(),
+          stored.address(),
+          absl::Microseconds(stored.took()),
+          stored.error()};
+}
+
+v1::StoredLooks LooksOf(const Downtime& downtime) {
+  v1::StoredLooks looks;
+  for (const SeenLook& look : downtime.down_looks) *looks.add_down() = ToStored(look);
+  for (const SeenLook& look : downtime.up_looks) *looks.add_up() = ToStored(look);
+  return looks;
+}
+
+void SetLooks(const v1::StoredLooks& looks, Downtime& downtime) {
+  for (const v1::StoredLook& look : looks.down()) downtime.down_looks.push_back(FromStored(look));
+  for (const v1::StoredLook& look : looks.up()) downtime.up_looks.push_back(FromStored(look));
+}
+
 v1::StoredEvent ToStored(const ProbeEvent& event) {
   v1::StoredEvent stored;
   if (event.certificate.has_value()) *stored.mutable_certificate() = ToStored(*event.certificate);

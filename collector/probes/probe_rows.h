@@ -23,6 +23,12 @@ void FromStored(const v1::StoredCheck& stored, ProbeCheck& check);
 v1::StoredCertificate ToStored(const probe::ServerCertificate& certificate);
 probe::ServerCertificate FromStored(const v1::StoredCertificate& stored);
 
+v1::StoredLook ToStored(const SeenLook& look);
+SeenLook FromStored(const v1::StoredLook& stored);
+/// The looks of a downtime, which stand in a column of their own.
+v1::StoredLooks LooksOf(const Downtime& downtime);
+void SetLooks(const v1::StoredLooks& looks, Downtime& downtime);
+
 v1::StoredEvent ToStored(const ProbeEvent& event);
 void FromStored(const v1::StoredEvent& stored, ProbeEvent& event);
 

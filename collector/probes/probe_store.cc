@@ -51,6 +51,7 @@ constexpr const char* kMigrations[] = {
          time INTEGER NOT NULL,
          token TEXT NOT NULL,
          event TEXT NOT NULL);)",
+    "ALTER TABLE downtimes ADD COLUMN looks TEXT NOT NULL DEFAULT '';",
 };
 
 // What is added up when counts meet.
@@ -90,7 +91,7 @@ constexpr const char* kCountsOfAll =
     "SELECT token, vantage, start, " FLEET_COUNTS_COLUMNS
     " FROM counts WHERE level = 0 AND start >= ? AND start < ? ORDER BY start";
 
-#define FLEET_DOWNTIME "SELECT id, token, error, started_at, ended_at, partial, caused_by"
+#define FLEET_DOWNTIME "SELECT id, token, error, started_at, ended_at, partial, caused_by, looks"
 
 Downtime ToDowntime(const SqlRow& row) {
   Downtime downtime;
@@ -101,6 +102,9 @@ Downtime ToDowntime(const SqlRow& row) {
   if (!row.IsNull(4)) downtime.ended_at = row.Time(4);
   if (!row.IsNull(5)) downtime.partial = row.Int(5) != 0;
   downtime.caused_by = row.Text(6);
+  v1::StoredLooks looks;
+  FromText(row.Text(7), looks);
+  SetLooks(looks, downtime);
   return downtime;
 }
 
@@ -209,9 +213,9 @@ absl::Status ProbeStore::Put(const Downtime& downtime) {
   return database_
       ->Run(
           "INSERT OR REPLACE INTO downtimes(id, token, error, started_at, ended_at, partial, "
-          "caused_by) VALUES(?, ?, ?, ?, ?, ?, ?)",
+          "caused_by, looks) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
           {downtime.id, downtime.token, downtime.error, downtime.started_at, ended, partial,
-           downtime.caused_by})
+           downtime.caused_by, ToText(LooksOf(downtime))})
       .status();
 }
 

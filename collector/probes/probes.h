@@ -54,15 +54,31 @@ struct ProbeCheck {
   probe::Spec spec;            // what the engine is asked; empty for a pulse
 };
 
+/// What one look saw, as a downtime keeps it. No headers: ours may be secrets.
+struct SeenLook {
+  static constexpr size_t kKept = 5;  // before a turn, as updown does
+
+  absl::Time time;  // its start
+  std::string vantage;
+  bool up = false;
+  std::string method;   // of HTTP, of the last request; empty: not HTTP, or not known
+  int status = 0;       // of HTTP; 0: no answer
+  std::string address;  // whom it talked to
+  absl::Duration took;
+  std::string error;
+};
+
 /// A confirmed failure.
 struct Downtime {
   std::string id;  // 24 hexadecimal digits
   std::string token;
   std::string error;
   absl::Time started_at;
-  std::optional<absl::Time> ended_at;  // none: it goes on
-  std::optional<bool> partial;         // only some address family fails; none while it goes on
-  std::string caused_by;               // the path of the parent that had failed by then
+  std::optional<absl::Time> ended_at;     // none: it goes on
+  std::optional<bool> partial;            // only some address family fails; none while it goes on
+  std::string caused_by;                  // the path of the parent that had failed by then
+  std::vector<SeenLook> down_looks = {};  // the last until it was confirmed, oldest first
+  std::vector<SeenLook> up_looks = {};    // the last until its end was
 };
 
 /// How a probe stands now.

@@ -155,11 +155,43 @@ void AppendMetrics(const ProbeMetrics& metrics, double apdex_t, const Vantage* h
   json.EndObject();
 }
 
+namespace {
+
+/// One of a downtime's looks, in the shape of updown's clients. Headers are not kept: ours may be
+/// secrets.
+void AppendLook(const SeenLook& look, absl::string_view id, absl::string_view details_url,
+                JsonText& json) {
+  json.BeginObject().Key("id").Text(id).Key("status").Text(look.up ? "up" : "down");
+  json.Key("error").TextOrNull(look.error).Key("details_url").Text(details_url);
+  json.Key("request").BeginObject().Key("sent_at");
+  AppendTime(look.time, json);
+  json.Key("http_method").TextOrNull(look.method).Key("http_version").Null();
+  json.Key("sent_headers").BeginObject().EndObject().Key("node").Text(look.vantage).EndObject();
+  json.Key("response").BeginObject().Key("received_at");
+  AppendTime(look.time + look.took, json);
+  json.Key("final_url").Null().Key("code");
+  look.status > 0 ? json.Int(look.status) : json.Null();
+  json.Key("ip").TextOrNull(look.address);
+  json.Key("received_headers").BeginObject().EndObject().EndObject().EndObject();
+}
+
+void AppendLooks(const std::vector<SeenLook>& looks, absl::string_view side,
+                 const Downtime& downtime, absl::string_view details_url, JsonText& json) {
+  json.Key(absl::StrCat(side, "_results")).BeginArray();
+  for (size_t i = 0; i < looks.size(); ++i) {
+    AppendLook(looks[i], absl::StrCat(downtime.id, "-", side, "-", i + 1), details_url, json);
+  }
+  json.EndArray();
+}
+
+}  // namespace
+
 void AppendDowntime(const Downtime& downtime, absl::string_view base_url, bool results,
                     JsonText& json) {
   json.BeginObject();
   json.Key("id").Text(downtime.id);
-  json.Key("details_url").Text(absl::StrCat(base_url, "/downtimes/", downtime.id));
+  const std::string details_url = absl::StrCat(base_url, "/downtimes/", downtime.id);
+  json.Key("details_url").Text(details_url);
   json.Key("error").Text(downtime.error).Key("started_at");
   AppendTime(downtime.started_at, json);
   json.Key("ended_at");
@@ -173,8 +205,8 @@ void AppendDowntime(const Downtime& downtime, absl::string_view base_url, bool r
   json.Key("partial");
   downtime.partial.has_value() ? json.Bool(*downtime.partial) : json.Null();
   if (results) {
-    json.Key("down_results").BeginArray().EndArray();
-    json.Key("up_results").BeginArray().EndArray();
+    AppendLooks(downtime.down_looks, "down", downtime, details_url, json);
+    AppendLooks(downtime.up_looks, "up", downtime, details_url, json);
   }
   json.EndObject();
 }

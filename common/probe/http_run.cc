@@ -118,6 +118,7 @@ void HttpRun::StartHop() {
   same_origin_ =
       parts_.host == first_.host && parts_.port == first_.port && parts_.scheme == first_.scheme;
   seen_.insert(url_);
+  result_.method = method_;
   Log(method_, " ", url_);
   Resolve(parts_.host, parts_.port, [this] {
     hop_lookup_ = hop_elapsed();

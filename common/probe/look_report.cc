@@ -41,6 +41,7 @@ absl::string_view FamilySuffix(IpFamily family) {
 /// The texts of a look, by the name they travel under.
 std::vector<std::pair<absl::string_view, std::string*>> TextsOf(Result& result, TlsFacts& tls) {
   return {{"address", &result.address},
+          {"method", &result.method},
           {"tls_subject", &tls.certificate.subject},
           {"tls_issuer", &tls.certificate.issuer},
           {"tls_issuer_organization", &tls.certificate.issuer_organization},

@@ -176,7 +176,8 @@ struct Result {
   UnknownKind unknown = UnknownKind::kNone;
   /// Short, as a person reads it: "502", "no_match", "Connection timeout (10 seconds)".
   std::string error;
-  int status = 0;  // of HTTP; 0 without an answer
+  int status = 0;      // of HTTP; 0 without an answer
+  std::string method;  // of HTTP: of the last request; empty: there was none
   IpFamily family = IpFamily::kAny;
   std::string address;  // whom we talked to
   Timings timings;

@@ -318,6 +318,7 @@ TEST_F(UpdownApiTest, DowntimesComeInPages) {
   EXPECT_EQ(rig_.Get("/api/checks/1kae/downtimes?page=99999999999999999999").status, 200);
   const Json with = Parse(rig_.Get("/api/checks/1kae/downtimes?results=true"));
   EXPECT_TRUE(with[0]["down_results"].is_array());
+  EXPECT_FALSE(Parse(rig_.Get("/api/checks/1kae/downtimes"))[0].contains("down_results"));
 }
 
 // ---- recipients, webhooks, status pages -------------------------------------------------------

@@ -142,6 +142,34 @@ TEST_F(BookTest, ADowntimeOutlivesTheProcess) {
   EXPECT_LT(metrics.at("").uptime, 100);
 }
 
+TEST_F(BookTest, ADowntimeKeepsTheLooksThatConfirmedItAndItsEnd) {
+  const auto ups = [](const std::vector<SeenLook>& looks) {
+    std::string text;
+    for (const SeenLook& look : looks) text += look.up ? '+' : '-';
+    return text;
+  };
+  Run(absl::Minutes(8));
+  engine_.Set(kUrl, "502");
+  Run(absl::Seconds(70));
+  ASSERT_FALSE(Status().down);
+  Open();  // what was seen before a restart counts
+  Run(absl::Minutes(2));
+  ASSERT_TRUE(Status().down);
+  Downtime downtime = (*book_->Downtimes("1kae", 0, 1))[0];
+  EXPECT_EQ(ups(downtime.down_looks), "++---");
+  EXPECT_EQ(downtime.down_looks.back().error, "502");
+  EXPECT_EQ(downtime.down_looks.back().vantage, "collector");
+  EXPECT_EQ(downtime.down_looks[2].time, downtime.started_at);
+  EXPECT_THAT(downtime.up_looks, IsEmpty());
+  engine_.Set(kUrl, "");
+  Run(absl::Minutes(3));
+  ASSERT_FALSE(Status().down);
+  Open();
+  downtime = (*book_->Downtimes("1kae", 0, 1))[0];
+  EXPECT_EQ(ups(downtime.down_looks), "++---");
+  EXPECT_EQ(ups(downtime.up_looks), "--+++");
+}
+
 TEST_F(BookTest, ChecksOfTheApiComeAndGo) {
   ProbeCheck check;
   check.url = "https://user:secret@example.org/";

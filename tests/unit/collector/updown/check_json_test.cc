@@ -150,6 +150,29 @@ TEST(DowntimeJsonTest, IsUpdownsObject) {
   EXPECT_THAT(ongoing.Take(),
               HasSubstr(R"("ended_at":null,"duration":null,"partial":null,"down_results":[],)"
                         R"("up_results":[]})"));
+
+  downtime.down_looks = {{At("2024-09-24T05:59:32Z"), "collector", false, "HEAD", 0, "192.0.2.7",
+                          absl::Seconds(10), "Connection timeout (10 seconds)"}};
+  downtime.up_looks = {
+      {At("2024-09-24T08:06:08Z"), "tempo", true, "", 200, "", absl::Seconds(1), ""}};
+  JsonText seen;
+  AppendDowntime(downtime, "https://status.example", true, seen);
+  EXPECT_THAT(
+      seen.Take(),
+      HasSubstr(
+          R"x("down_results":[{"id":"66f255685d3c15c3bbe8fd6e-down-1","status":"down",)x"
+          R"x("error":"Connection timeout (10 seconds)",)x"
+          R"x("details_url":"https://status.example/downtimes/66f255685d3c15c3bbe8fd6e",)x"
+          R"x("request":{"sent_at":"2024-09-24T05:59:32Z","http_method":"HEAD",)x"
+          R"x("http_version":null,"sent_headers":{},"node":"collector"},)x"
+          R"x("response":{"received_at":"2024-09-24T05:59:42Z","final_url":null,"code":null,)x"
+          R"x("ip":"192.0.2.7","received_headers":{}}}],)x"
+          R"x("up_results":[{"id":"66f255685d3c15c3bbe8fd6e-up-1","status":"up","error":null,)x"
+          R"x("details_url":"https://status.example/downtimes/66f255685d3c15c3bbe8fd6e",)x"
+          R"x("request":{"sent_at":"2024-09-24T08:06:08Z","http_method":null,)x"
+          R"x("http_version":null,"sent_headers":{},"node":"tempo"},)x"
+          R"x("response":{"received_at":"2024-09-24T08:06:09Z","final_url":null,"code":200,)x"
+          R"x("ip":null,"received_headers":{}}}])x"));
 }
 
 TEST(NodesJsonTest, ListsVantagesWithTheirAddresses) {
