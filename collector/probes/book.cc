@@ -208,6 +208,9 @@ absl::StatusOr<ProbeView> ProbeBook::Update(ProbeCheck check) {
     if (check.mute_until != entry.check->mute_until) entry.mute_over = false;
     const bool at_once = check.url != entry.check->url || !entry.check->enabled;
     if (at_once) entry.seen.clear();
+    if (check.url != entry.check->url || check.http_verb != entry.check->http_verb) {
+      entry.head_agrees.reset();
+    }
     entry.check = std::make_shared<const ProbeCheck>(std::move(check));
     if (at_once || !entry.check->enabled || !LooksFrom(*entry.check, kCollectorVantage)) {
       Unschedule(token);
@@ -324,11 +327,13 @@ void ProbeBook::StartDue() {
 
 void ProbeBook::StartOne(const ProbeSchedule::Key& key, absl::Duration lag) {
   std::shared_ptr<const ProbeCheck> check;
+  probe::Spec spec;
   {
     MutexLock lock(mutex_);
     const auto found = entries_.find(key.first);
     if (found == entries_.end()) return;
     check = found->second.check;
+    spec = found->second.NextSpec();
   }
   Waiting waiting;
   waiting.look.token = key.first;
@@ -351,7 +356,6 @@ void ProbeBook::StartOne(const ProbeSchedule::Key& key, absl::Duration lag) {
       return;
     }
   }
-  probe::Spec spec = check->spec;
   if (check->both_families) spec.family = key.second;
   if (parts_.started) parts_.started(lag);
   parts_.engine.Start(std::move(spec), [this, key, waiting](probe::Result result) mutable {

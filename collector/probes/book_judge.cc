@@ -118,6 +118,11 @@ void ProbeBook::Apply(Waiting waiting, Outcome& outcome) {
   entry.last_check_at = std::max(entry.last_check_at, result.start);
   entry.dirty = true;
   if (waiting.pulse && result.success) entry.last_pulse = result.start;
+  // Two failures alike say nothing of how the two are answered when it works.
+  if (result.head_agrees.has_value() && (result.success || !*result.head_agrees)) {
+    entry.head_agrees = result.head_agrees;
+    if (!*entry.head_agrees && parts_.plans_changed) parts_.plans_changed();
+  }
   if (IsLeading(check, vantage)) {
     entry.last_status = result.status > 0 ? std::optional<int>(result.status) : std::nullopt;
     for (const auto& [name, value] : result.reported) entry.reported[name] = value;

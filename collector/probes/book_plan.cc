@@ -9,13 +9,14 @@ std::vector<probe::Planned> ProbeBook::PlanFor(absl::string_view vantage) const 
   std::vector<probe::Planned> plan;
   MutexLock lock(mutex_);
   for (const std::string& token : order_) {
-    const ProbeCheck& check = *entries_.at(token).check;
+    const ProbeEntry& entry = entries_.at(token);
+    const ProbeCheck& check = *entry.check;
     // A file of ours says nothing to an agent.
     if (!check.enabled || !check.unset.empty() || check.type == "pulse" ||
         !check.spec.tls.ca_file.empty() || !LooksFrom(check, vantage)) {
       continue;
     }
-    plan.push_back({token, check.period, check.both_families, check.spec});
+    plan.push_back({token, check.period, check.both_families, entry.NextSpec()});
   }
   return plan;
 }

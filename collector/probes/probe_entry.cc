@@ -94,6 +94,10 @@ v1::StoredState ProbeEntry::ToState() const {
   state.set_last_check(ToMicros(last_check_at));
   state.set_last_pulse(ToMicros(last_pulse));
   state.mutable_reported()->insert(reported.begin(), reported.end());
+  if (head_agrees.has_value()) {
+    state.set_compared_url(check->url);
+    state.set_head_agrees(*head_agrees);
+  }
   for (const SeenLook& look : seen) *state.add_seen() = fleet::collector::ToStored(look);
   state.set_mute_over(mute_over);
   state.set_performance_hour(ToMicros(performance_hour));
@@ -108,9 +112,19 @@ void ProbeEntry::Restore(const v1::StoredState& state) {
   last_check_at = FromMicros(state.last_check());
   last_pulse = FromMicros(state.last_pulse());
   reported.insert(state.reported().begin(), state.reported().end());
+  if (!check->url.empty() && state.compared_url() == check->url) head_agrees = state.head_agrees();
   for (const v1::StoredLook& look : state.seen()) See(FromStored(look));
   mute_over = state.mute_over();
   performance_hour = FromMicros(state.performance_hour());
+}
+
+probe::Spec ProbeEntry::NextSpec() const {
+  probe::Spec spec = check->spec;
+  if (spec.http.head_first) {
+    spec.http.head_first = head_agrees.value_or(true);
+    spec.http.compare_head = !head_agrees.has_value();
+  }
+  return spec;
 }
 
 void ProbeEntry::See(SeenLook look) {

@@ -43,7 +43,8 @@ struct ProbeEntry {
   absl::Time last_pulse = absl::InfinitePast();
   absl::Time performance_hour = absl::InfinitePast();
   std::map<std::string, std::string> reported;
-  std::deque<SeenLook> seen;  // the newest that said something, oldest first
+  std::optional<bool> head_agrees;  // whether HEAD is answered as GET is; none: not known yet
+  std::deque<SeenLook> seen;        // the newest that said something, oldest first
   bool notice_said = false;
   bool mute_over = false;  // "recovery" has come
   std::map<std::pair<std::string, probe::IpFamily>, ProbeSamples> samples;
@@ -60,6 +61,8 @@ struct ProbeEntry {
   const ProbeStatus& RecentStatus(absl::Time now) const;
   v1::StoredState ToState() const;
   void Restore(const v1::StoredState& state);
+  /// What is asked next: HEAD only of those that answer it as they do GET.
+  probe::Spec NextSpec() const;
   void See(SeenLook look);  // keeps the newest
   /// Counts a look into its hour; true when that hour is a new one.
   bool Count(absl::Time time, const ProbeMetrics& look);

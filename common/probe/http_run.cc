@@ -80,6 +80,7 @@ class HttpRun final : public Run {
   std::string websocket_key_;
   std::set<std::string> seen_;  // URLs
   int redirects_ = 0;
+  int head_status_ = 0;  // what HEAD was answered, when GET is asked too
   bool hop_failed_ = false;
   bool too_many_ = false;
   SteadyTime hop_begin_;
@@ -251,11 +252,14 @@ void HttpRun::OnReply() {
     ++redirects_;
     if (redirects_ <= spec_.http.redirects_max) return Redirect(*location);
     too_many_ = FollowsRedirects();
-  } else if (result_.status == 405 && method_ == "HEAD" && spec_.http.head_first) {
+  } else if (method_ == "HEAD" && spec_.http.head_first &&
+             (result_.status == 405 || spec_.http.compare_head)) {
+    head_status_ = result_.status;
     CountPhases(false);
     method_ = "GET";
     return StartHop();
   }
+  if (head_status_ != 0) result_.head_agrees = head_status_ == result_.status;
   CountPhases(true);
   Check();
 }

@@ -49,6 +49,8 @@ struct HttpSpec {
   std::string method = "GET";
   /// HEAD first, and GET when the server answers 405 to it.
   bool head_first = false;
+  /// With head_first: asks both, judges GET's answer, and tells whether HEAD's had its status.
+  bool compare_head = false;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::vector<StatusRange> valid_status;  // empty: 2xx
@@ -176,8 +178,9 @@ struct Result {
   UnknownKind unknown = UnknownKind::kNone;
   /// Short, as a person reads it: "502", "no_match", "Connection timeout (10 seconds)".
   std::string error;
-  int status = 0;      // of HTTP; 0 without an answer
-  std::string method;  // of HTTP: of the last request; empty: there was none
+  int status = 0;                   // of HTTP; 0 without an answer
+  std::string method;               // of HTTP: of the last request; empty: there was none
+  std::optional<bool> head_agrees;  // see HttpSpec::compare_head; none: not both answered
   IpFamily family = IpFamily::kAny;
   std::string address;  // whom we talked to
   Timings timings;

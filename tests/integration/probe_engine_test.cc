@@ -134,6 +134,36 @@ TEST_F(ProbeEngineTest, AsksWithHeadFirstAndGetWhenTheServerWantsThat) {
   EXPECT_EQ(site->connections(), 3);
 }
 
+TEST_F(ProbeEngineTest, ComparesHeadAndGetAndJudgesGet) {
+  int head = 200;
+  int get = 500;
+  const auto site = FakeSite::Http([&](const std::string& request) {
+    return HttpAnswer(absl::StartsWith(request, "HEAD") ? head : get, "");
+  });
+  Spec spec = Http(site->url());
+  spec.http.head_first = true;
+  spec.http.compare_head = true;
+  Result result = Ask(*engine_, spec);
+  EXPECT_EQ(result.error, "500");
+  EXPECT_EQ(result.method, "GET");
+  EXPECT_EQ(result.head_agrees, false);
+  head = 404;
+  get = 200;
+  result = Ask(*engine_, spec);
+  EXPECT_TRUE(result.success);
+  EXPECT_EQ(result.head_agrees, false);
+  head = 200;
+  result = Ask(*engine_, spec);
+  EXPECT_TRUE(result.success);
+  EXPECT_EQ(result.head_agrees, true);
+  EXPECT_EQ(site->connections(), 6);
+  spec.http.compare_head = false;
+  result = Ask(*engine_, spec);
+  EXPECT_EQ(result.method, "HEAD");
+  EXPECT_EQ(result.head_agrees, std::nullopt);
+  EXPECT_EQ(site->connections(), 7);
+}
+
 TEST_F(ProbeEngineTest, JudgesTheReply) {
   const auto site = FakeSite::Http([](const std::string& request) {
     if (PathOf(request) == "/502") return HttpAnswer(502, "bad");

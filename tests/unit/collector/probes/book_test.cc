@@ -502,6 +502,40 @@ TEST_F(BookTest, ACheckOfTheApiIsLookedAtFromEverywhereThatIsNotDisabled) {
   EXPECT_THAT(book_->PlanFor("tempo"), SizeIs(1));
 }
 
+TEST_F(BookTest, AsksWithGetWhereHeadIsAnsweredOtherwise) {
+  ProbeCheck check;
+  check.url = "https://example.org/";
+  const std::string token = book_->Create(check)->check->token;
+  const auto asks_head = [&] { return book_->PlanFor("tempo")[0].spec.http.head_first; };
+  const auto see = [&](bool success, bool agrees) {
+    ProbeLook look;
+    look.token = token;
+    look.vantage = "collector";
+    look.result.start = clock_.Now();
+    look.result.success = success;
+    look.result.error = success ? "" : "502";
+    look.result.head_agrees = agrees;
+    book_->Observe(std::move(look));
+    book_->Work(false);
+  };
+  EXPECT_TRUE(asks_head());
+  see(false, true);  // it is down, whichever way it is asked
+  EXPECT_TRUE(asks_head());
+  EXPECT_TRUE(book_->PlanFor("tempo")[0].spec.http.compare_head);
+  see(true, true);
+  EXPECT_TRUE(asks_head());
+  EXPECT_FALSE(book_->PlanFor("tempo")[0].spec.http.compare_head);
+  see(true, false);
+  EXPECT_FALSE(asks_head());
+  book_->Work(true);
+  Open();
+  EXPECT_FALSE(asks_head()) << "known after a restart, too";
+  check = *book_->Find(token)->check;
+  check.url = "https://example.org/other";
+  ASSERT_TRUE(book_->Update(check).ok());
+  EXPECT_TRUE(asks_head());
+}
+
 TEST_F(BookTest, HurriesVantagesWhileAChangeIsToBeConfirmed) {
   checks_[0].vantages = {"all"};
   Open();
