@@ -173,7 +173,7 @@ void ReadLimits(const v1::LimitsConfig& limits, CollectorOptions& options, Confi
     } else {
       options.message_bytes_max = static_cast<size_t>(limits.message_bytes());
       // The lanes' messages under way, and what the kernel holds besides.
-      options.connections.unread_bytes = 4 * limits.message_bytes() + (uint64_t{16} << 20);
+      options.connections.unread_bytes = 4 * options.message_bytes_max + (size_t{16} << 20);
     }
   }
   if (positive(limits.has_reports_per_second(), limits.reports_per_second(),

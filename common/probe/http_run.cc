@@ -84,6 +84,7 @@ class HttpRun final : public Run {
   bool hop_failed_ = false;
   bool too_many_ = false;
   SteadyTime hop_begin_;
+  SteadyTime connect_until_;   // to this address
   absl::Duration before_;      // everything before this hop
   absl::Duration hop_lookup_;  // of this hop
   absl::Duration lookups_;     // of all
@@ -144,6 +145,8 @@ void HttpRun::Connect() {
   hop_ = std::make_unique<HttpHop>(MakeRequest(), capture_.get());
   hop_failed_ = false;
   context_.curl.Add(hop_->handle(), [this](CURLcode code) { OnDone(code); });
+  connect_until_ =
+      SteadyAfter(Clock::Real().SteadyNow(), ShareOf(kConnectMax - (hop_elapsed() - hop_lookup_)));
   WatchPhase();
 }
 
@@ -198,8 +201,12 @@ void HttpRun::WatchPhase() {
   const absl::Duration in_hop = now - hop_begin_ - hop_lookup_;
   absl::Duration left;
   if (times.connected == absl::ZeroDuration()) {
-    left = kConnectMax - in_hop;
-    if (left <= absl::ZeroDuration()) return Fail(TimeoutText("Connection", kConnectMax));
+    left = connect_until_ - now;
+    if (left <= absl::ZeroDuration()) {
+      if (!NextAddress()) return Fail(TimeoutText("Connection", kConnectMax));
+      Drop();
+      return Connect();
+    }
   } else if (times.ready == absl::ZeroDuration()) {
     left = kHandshakeMax - (in_hop - times.connected);
     if (left <= absl::ZeroDuration()) return Fail(TimeoutText("TLS handshake", kHandshakeMax));

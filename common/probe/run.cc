@@ -1,5 +1,6 @@
 #include "common/probe/run.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -76,11 +77,17 @@ std::string Run::Refusal(const std::string& address, int port) const {
   return spec_.guard == nullptr ? "" : spec_.guard(address, port);
 }
 
-bool Run::NextAddress() {
+bool Run::HasNextAddress() const {
   if (address_at_ + 1 >= addresses_.size()) return false;
-  if (FamilyOf(addresses_[address_at_ + 1]) != result_.family && !spec_.family_fallback) {
-    return false;
-  }
+  return spec_.family_fallback || FamilyOf(addresses_[address_at_ + 1]) == result_.family;
+}
+
+absl::Duration Run::ShareOf(absl::Duration rest) const {
+  return HasNextAddress() ? std::min(rest, spec_.timeout - elapsed()) / 2 : rest;
+}
+
+bool Run::NextAddress() {
+  if (!HasNextAddress()) return false;
   if (first_address_ == addresses_[address_at_]) first_address_ = addresses_[address_at_ + 1];
   ++address_at_;
   result_.address = addresses_[address_at_];

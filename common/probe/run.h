@@ -62,6 +62,9 @@ class Run {
   std::string Refusal(const std::string& address, int port) const;
   /// Goes on to the next address; false when there is none.
   bool NextAddress();
+  /// How long to try this address, of the `rest` that there is for all: half of it while there is
+  /// another one, so that one address that swallows everything does not hide one that answers.
+  absl::Duration ShareOf(absl::Duration rest) const;
   const std::string& address() const { return addresses_[address_at_]; }
 
   void Succeed() { Finish(true, UnknownKind::kNone, ""); }
@@ -88,6 +91,7 @@ class Run {
   bool regex_failed_ = false;
 
  private:
+  bool HasNextAddress() const;
   void AddLog(const std::string& line);
   void Finish(bool success, UnknownKind unknown, std::string error);
   void OnAddresses(absl::StatusOr<std::vector<std::string>> found, int port,

@@ -44,6 +44,7 @@ class TcpRun final : public Run {
   Timings Phases() const override;
 
   void Connect();
+  void WatchConnect();
   void OnConnectFailed(int error);
   void OnReady(uint32_t events);
   void OnConnected();
@@ -72,6 +73,7 @@ class TcpRun final : public Run {
   std::optional<Loop::TimerId> limit_;
   std::optional<Loop::TimerId> quiet_;
   SteadyTime phase_begin_;
+  std::optional<SteadyTime> connect_begin_;  // to the first address
   absl::Duration connection_;
   absl::Duration handshake_;
   size_t step_ = 0;
@@ -123,8 +125,17 @@ void TcpRun::Connect() {
   if (::connect(fd_.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) {
     return OnConnectFailed(errno);
   }
-  Limit(kConnectMax, "Connection");
+  WatchConnect();
   WatchFor(EPOLLOUT);
+}
+
+void TcpRun::WatchConnect() {
+  if (!connect_begin_.has_value()) connect_begin_ = phase_begin_;
+  const absl::Duration rest = kConnectMax - since(*connect_begin_);
+  limit_ = context_.loop.After(spec_.tcp.expect_closed ? rest : ShareOf(rest), [this] {
+    limit_.reset();
+    OnConnectFailed(ETIMEDOUT);
+  });
 }
 
 void TcpRun::OnConnectFailed(int error) {
@@ -134,6 +145,7 @@ void TcpRun::OnConnectFailed(int error) {
   const bool there = error == ECONNREFUSED || error == EHOSTUNREACH || error == ETIMEDOUT;
   if (spec_.tcp.expect_closed && there) return Succeed();
   if (NextAddress()) return Connect();
+  if (error == ETIMEDOUT) return Fail(TimeoutText("Connection", kConnectMax));
   FailConnect(error);
 }
 
@@ -145,7 +157,6 @@ void TcpRun::Limit(absl::Duration span, absl::string_view doing) {
   if (limit_.has_value()) context_.loop.Cancel(*limit_);
   limit_ = context_.loop.After(span, [this, span, doing = std::string(doing)] {
     limit_.reset();
-    if (spec_.tcp.expect_closed && state_ == State::kConnecting) return Succeed();
     Fail(TimeoutText(doing, span));
   });
 }

@@ -1,12 +1,21 @@
+#include <netinet/in.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "common/mutex.h"
 #include "common/probe/probe.h"
+#include "common/scoped_fd.h"
 #include "tests/support/fake_site.h"
 #include "tests/support/probe_result.h"
 #include "tests/support/process.h"
+#include "tests/support/temp_host.h"
 
 namespace fleet::probe {
 namespace {
@@ -132,6 +141,57 @@ TEST_F(ProbeEngineTest, AsksWithHeadFirstAndGetWhenTheServerWantsThat) {
   spec.http.body_contains = "x";
   EXPECT_TRUE(Ask(*engine_, spec).success);
   EXPECT_EQ(site->connections(), 3);
+}
+
+/// Takes the port of `site` on 127.0.0.2 and answers nobody there: its queue is full.
+class SilentPort {
+ public:
+  explicit SilentPort(uint16_t port) {
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    const auto* to = reinterpret_cast<const sockaddr*>(&address);
+    EXPECT_EQ(::bind(listener_.get(), to, sizeof(address)), 0);
+    EXPECT_EQ(::listen(listener_.get(), 0), 0);
+    for (int i = 0; i < 4; ++i) {
+      waiting_.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+      ::connect(waiting_.back().get(), to, sizeof(address));
+    }
+  }
+
+ private:
+  const ScopedFd listener_ = ScopedFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::vector<ScopedFd> waiting_;
+};
+
+TEST_F(ProbeEngineTest, GoesOnFromAnAddressThatSwallowsEverything) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root for a hosts file of its own";
+  const auto site = FakeSite::Http([](const std::string&) { return HttpAnswer(200, "x"); });
+  const SilentPort silent(site->port());
+  const test::TempDir dir;
+  test::WriteFile(dir / "hosts", "127.0.0.2 two.test\n127.0.0.1 two.test\n127.0.0.2 one.test\n");
+  std::thread([&] {
+    ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+    ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    ASSERT_EQ(::mount((dir / "hosts").c_str(), "/etc/hosts", nullptr, MS_BIND, nullptr), 0);
+    const std::unique_ptr<Engine> engine = Engine::Create();
+    Spec http = Http(absl::StrCat("http://two.test:", site->port(), "/"));
+    http.timeout = absl::Seconds(2);
+    Result result = Ask(*engine, http);
+    EXPECT_TRUE(result.success) << result.error;
+    EXPECT_EQ(result.address, "127.0.0.1");
+    Spec tcp;
+    tcp.kind = Kind::kTcp;
+    tcp.target = absl::StrCat("two.test:", site->port());
+    tcp.timeout = absl::Seconds(2);
+    result = Ask(*engine, tcp);
+    EXPECT_TRUE(result.success) << result.error;
+    EXPECT_EQ(result.address, "127.0.0.1");
+    // The only address has all the time there is.
+    http.target = absl::StrCat("http://one.test:", site->port(), "/");
+    EXPECT_EQ(Ask(*engine, http).error, "Connection timeout (2 seconds)");
+  }).join();
 }
 
 TEST_F(ProbeEngineTest, ComparesHeadAndGetAndJudgesGet) {
