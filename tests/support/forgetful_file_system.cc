@@ -56,6 +56,12 @@ void ForgetfulFileSystem::FailSyncs(bool fail) {
   fail_syncs_ = fail;
 }
 
+void ForgetfulFileSystem::HoldSyncs(bool hold) {
+  MutexLock lock(mutex_);
+  hold_syncs_ = hold;
+  syncs_go_on_.notify_all();
+}
+
 uint64_t ForgetfulFileSystem::syncs() const {
   MutexLock lock(mutex_);
   return syncs_;
@@ -137,6 +143,8 @@ absl::Status ForgetfulFileSystem::AppendTo(File& file, absl::string_view bytes, 
 
 absl::Status ForgetfulFileSystem::SyncFile(File& file, uint64_t life) {
   MutexLock lock(mutex_);
+  syncs_go_on_.wait(mutex_,
+                    [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !hold_syncs_; });
   if (life != life_) return absl::UnavailableError("opened before the crash");
   FLEET_RETURN_IF_ERROR(Change());
   if (fail_syncs_) return absl::DataLossError("the disk does not write");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,8 @@ class ForgetfulFileSystem final : public FileSystem {
   void SetSpace(std::optional<uint64_t> bytes);
   /// Makes every Sync and SyncDirectory fail while set.
   void FailSyncs(bool fail);
+  /// Makes every Sync of a file wait while set, as on a disk that answers no more.
+  void HoldSyncs(bool hold);
   uint64_t syncs() const;  // of files and directories, that succeeded
   uint64_t bytes() const;  // of all files
 
@@ -76,6 +79,8 @@ class ForgetfulFileSystem final : public FileSystem {
   std::optional<uint64_t> cut_ ABSL_GUARDED_BY(mutex_);
   std::optional<uint64_t> space_ ABSL_GUARDED_BY(mutex_);
   bool fail_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  bool hold_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  std::condition_variable_any syncs_go_on_;
 };
 
 }  // namespace fleet::test

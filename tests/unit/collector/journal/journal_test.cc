@@ -84,6 +84,22 @@ TEST_F(JournalTest, AnAckComesAfterTheGroupIsOnTheDisk) {
   EXPECT_EQ(files_.syncs(), 2u);  // the log and its directory
 }
 
+TEST_F(JournalTest, ADiskThatAnswersNoMoreIsNoticedAndNothingIsAcked) {
+  Open();
+  EXPECT_EQ(journal_->stalled(), absl::ZeroDuration());
+  files_.HoldSyncs(true);
+  const TestSegment segment = Segment(7, 0, 2);
+  EXPECT_EQ(Append(segment.Piece("tempo", 0, 1)), Outcome::kWaits);
+  // It is only slow at first; the watchdog of the service goes by kJournalStallMax.
+  Until(absl::Seconds(1), [&] { return journal_->stalled() > absl::Minutes(2); });
+  EXPECT_EQ(Append(segment.Piece("tempo", 1, 2)), Outcome::kWaits) << "takes what it has room for";
+  EXPECT_THAT(acks_->all(), IsEmpty());
+  files_.HoldSyncs(false);
+  Settle();
+  EXPECT_EQ(acks_->safe({7, 0}), 2u);
+  EXPECT_EQ(journal_->stalled(), absl::ZeroDuration());
+}
+
 TEST_F(JournalTest, TheFileIsTheAgentsSegmentByteByByte) {
   Open();
   const TestSegment segment = Segment(7, 0, 5);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
+#include "common/probe/look_report.h"
 #include "tests/support/receiver_rig.h"
 
 namespace fleet::collector {
@@ -44,6 +45,22 @@ TEST_F(ReceiverTest, SendsEveryReportOnceAtItsOwnTime) {
   EXPECT_EQ(rig_.tsdb.requests, 5);  // with metadata, and one that asks for the clock
   EXPECT_EQ(rig_.tsdb.metadata["node_load1"].help(), "1m load average.");
   EXPECT_EQ(rig_.tsdb.metadata["node_load1"].type(), v1::prometheus::MetricMetadata::GAUGE);
+}
+
+TEST_F(ReceiverTest, LeavesOutWhatVantagesSaw) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  probe::Look look;
+  look.token = "1kae";
+  look.result.success = true;
+  look.result.samples.Add(probe::Metrics()[0], {}, 1);
+  const Report seen = probe::ToReport(look, absl::Seconds(30));
+  ASSERT_TRUE(probe::IsLook(seen.check));
+  rig_.Report("tempo", kFirst, seen);
+  rig_.Report("tempo", kFirst, Load(1));
+  rig_.Advance(absl::Seconds(10));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:1"));
+  EXPECT_EQ(rig_.tsdb.series.size(), 5u) << "the load and four fleet_check_* of that check";
+  EXPECT_EQ(rig_.receiver->stats().pending_segments, 0u) << "nor does it wait";
 }
 
 TEST_F(ReceiverTest, CorrectsTimesByTheSegmentsOffset) {
