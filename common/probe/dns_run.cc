@@ -27,7 +27,7 @@ namespace {
 constexpr int kDnsPort = 53;
 /// A question is asked so often within the probe's time: one lost datagram is no failure.
 constexpr int kAttempts = 3;
-constexpr size_t kAnswerBytesMax = 4096;
+constexpr size_t kAnswerBytesMax = 4096;  // of a datagram, and of one read of a stream
 
 /// The first name server of /etc/resolv.conf.
 std::string SystemServer() {
@@ -40,7 +40,7 @@ std::string SystemServer() {
   return "127.0.0.1";
 }
 
-/// A question over UDP to one server.
+/// A question to one server: over UDP, and over TCP when the answer does not fit (RFC 7766).
 class DnsRun final : public Run {
  public:
   using Run::Run;
@@ -61,6 +61,11 @@ class DnsRun final : public Run {
   void Open();
   void Send();
   void Receive();
+  void AskByStream();
+  void OnStream();
+  void SendOnStream();
+  void ReceiveOnStream();
+  void Take(absl::string_view bytes);
   void Judge(const DnsAnswer& answer);
 
   int port_ = kDnsPort;
@@ -70,6 +75,9 @@ class DnsRun final : public Run {
   SteadyTime sent_at_;
   absl::Duration connect_;
   absl::Duration request_;
+  bool stream_ = false;
+  std::string output_;  // what is left of the question
+  std::string input_;
   std::optional<DnsAnswer> answer_;
   std::optional<Loop::TimerId> again_;
 };
@@ -123,13 +131,66 @@ void DnsRun::Receive() {
     if (got < 0 && errno == EAGAIN) return;
     request_ = Clock::Real().SteadyNow() - sent_at_;
     if (got < 0) return FailConnect(errno);
-    absl::StatusOr<DnsAnswer> answer =
-        ParseDnsAnswer(absl::string_view(bytes.data(), static_cast<size_t>(got)));
-    if (!answer.ok()) return Fail(absl::StrCat("no DNS answer: ", answer.status().message()));
-    if (answer->id != id_) continue;  // to somebody else, or a guess
-    answer_ = *std::move(answer);
-    return Judge(*answer_);
+    Take(absl::string_view(bytes.data(), static_cast<size_t>(got)));
+    if (stream_) return;
   }
+}
+
+void DnsRun::Take(absl::string_view bytes) {
+  absl::StatusOr<DnsAnswer> answer = ParseDnsAnswer(bytes);
+  if (!answer.ok()) return Fail(absl::StrCat("no DNS answer: ", answer.status().message()));
+  if (answer->id != id_) {  // to somebody else, or a guess
+    return stream_ ? Fail("no DNS answer: it is one to another question") : void();
+  }
+  if (answer->truncated && !stream_) return AskByStream();
+  answer_ = *std::move(answer);
+  Judge(*answer_);
+}
+
+void DnsRun::AskByStream() {
+  Log("the answer is cut off: asking over TCP");
+  Release();
+  stream_ = true;
+  const std::string refusal = Refusal(address(), port_);
+  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  const SocketAddress to = MakeSocketAddress(address(), port_);
+  fd_ = ScopedFd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd_.valid()) return FailConnect(errno);
+  if (::connect(fd_.get(), to.get(), to.size) != 0 && errno != EINPROGRESS) {
+    return FailConnect(errno);
+  }
+  output_ = {static_cast<char>(query_.size() >> 8), static_cast<char>(query_.size() & 0xff)};
+  output_ += query_;
+  context_.loop.Watch(fd_.get(), EPOLLOUT, [this](uint32_t) { OnStream(); });
+}
+
+void DnsRun::OnStream() {
+  if (!output_.empty()) return SendOnStream();
+  ReceiveOnStream();
+}
+
+void DnsRun::SendOnStream() {
+  // Tells, too, when there was nobody to connect to.
+  const ssize_t sent = ::send(fd_.get(), output_.data(), output_.size(), MSG_NOSIGNAL);
+  if (sent < 0) return errno == EAGAIN || errno == EINTR ? void() : FailConnect(errno);
+  output_.erase(0, static_cast<size_t>(sent));
+  if (!output_.empty()) return;
+  context_.loop.Watch(fd_.get(), EPOLLIN, [this](uint32_t) { OnStream(); });
+}
+
+void DnsRun::ReceiveOnStream() {
+  // Two bytes say how many follow: 64 KiB at most.
+  std::array<char, kAnswerBytesMax> bytes;
+  const ssize_t got = ::recv(fd_.get(), bytes.data(), bytes.size(), 0);
+  if (got < 0) return errno == EAGAIN || errno == EINTR ? void() : FailConnect(errno);
+  if (got == 0) return Fail("no DNS answer: the connection ended");
+  input_.append(bytes.data(), static_cast<size_t>(got));
+  if (input_.size() < 2) return;
+  const size_t size =
+      (static_cast<size_t>(static_cast<uint8_t>(input_[0])) << 8) | static_cast<uint8_t>(input_[1]);
+  if (input_.size() < 2 + size) return;
+  request_ = Clock::Real().SteadyNow() - sent_at_;
+  Take(absl::string_view(input_).substr(2, size));
 }
 
 void DnsRun::Judge(const DnsAnswer& answer) {

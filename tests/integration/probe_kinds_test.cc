@@ -18,6 +18,7 @@ namespace fleet::probe {
 namespace {
 
 using ::fleet::test::Ask;
+using ::fleet::test::FakeConnection;
 using ::fleet::test::FakeSite;
 using ::fleet::test::FreePort;
 using ::fleet::test::HttpAnswer;
@@ -29,11 +30,12 @@ using ::testing::StartsWith;
 /// Answers each datagram on a port of 127.0.0.1 as a test says.
 class FakeDns {
  public:
-  explicit FakeDns(std::function<std::string(std::string)> answer)
+  explicit FakeDns(std::function<std::string(std::string)> answer, uint16_t port = 0)
       : fd_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address = {};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
     socklen_t size = sizeof(address);
     EXPECT_EQ(::bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
     ::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &size);
@@ -63,6 +65,9 @@ class FakeDns {
   uint16_t port_ = 0;
   std::thread thread_;
 };
+
+/// What makes a record long.
+std::string Long() { return std::string(240, 'x'); }
 
 class ProbeKindsTest : public ::testing::Test {
  protected:
@@ -102,11 +107,13 @@ TEST_F(ProbeKindsTest, UpgradesToWebSocket) {
 TEST_F(ProbeKindsTest, AsksNameServers) {
   if (!test::HasProgram("dnsmasq")) GTEST_SKIP() << "needs dnsmasq";
   const uint16_t port = FreePort();
-  const Process server({"dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
-                        "--no-hosts", "--user=root", "--pid-file=", absl::StrCat("--port=", port),
-                        "--listen-address=127.0.0.1", "--bind-interfaces",
-                        "--address=/a.test/192.0.2.7", "--mx-host=a.test,mail.a.test,10",
-                        "--txt-record=a.test,hello"});
+  const Process server(
+      {"dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+       "--user=root", "--pid-file=", absl::StrCat("--port=", port), "--listen-address=127.0.0.1",
+       "--bind-interfaces", "--address=/a.test/192.0.2.7", "--mx-host=a.test,mail.a.test,10",
+       "--txt-record=a.test,hello", absl::StrCat("--txt-record=b.test,first", Long()),
+       absl::StrCat("--txt-record=b.test,second", Long()),
+       absl::StrCat("--txt-record=b.test,third", Long())});
   ASSERT_TRUE(test::WaitFor([&] { return test::AcceptsConnections(port); }));
   spec_.kind = Kind::kDns;
   spec_.target = absl::StrCat("127.0.0.1:", port);
@@ -123,6 +130,14 @@ TEST_F(ProbeKindsTest, AsksNameServers) {
   spec_.dns.type = "TXT";
   spec_.dns.answer_matches = "\"hello\"";
   EXPECT_TRUE(Ask(*engine_, spec_).success);
+  // More than a datagram takes: asked again over TCP.
+  spec_.dns.name = "b.test";
+  for (const char* record : {"first", "second", "third"}) {
+    spec_.dns.answer_matches = absl::StrCat("\"", record, "x+\"");
+    const Result large = Ask(*engine_, spec_);
+    EXPECT_TRUE(large.success) << large.error;
+    EXPECT_EQ(Sample(large, "probe_dns_answer_rrs"), 3);
+  }
   spec_.dns.type = "A";
   spec_.dns.answer_matches = "";
   spec_.dns.name = "no.such.name";
@@ -159,6 +174,39 @@ TEST_F(ProbeKindsTest, SurvivesOddNameServers) {
   });
   spec_.target = lossy.address();
   EXPECT_TRUE(Ask(*engine_, spec_).success);
+}
+
+TEST_F(ProbeKindsTest, SurvivesOddNameServersOverTcp) {
+  spec_.kind = Kind::kDns;
+  spec_.dns.name = "a.test";
+  spec_.timeout = absl::Milliseconds(400);
+  const auto cut_off = [](std::string query) {
+    query[2] = static_cast<char>(query[2] | 0x82);
+    return query;
+  };
+  const FakeDns alone(cut_off);
+  spec_.target = alone.address();
+  EXPECT_EQ(Ask(*engine_, spec_).error, "Connection refused");
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "no DNS answer: the connection ended"},
+      {std::string("\x01", 1), "no DNS answer: the connection ended"},
+      {std::string("\xff\xff", 2) + "short", "no DNS answer: the connection ended"},
+      {std::string("\0\7", 2) + "garbage", "no DNS answer: it is cut off"},
+      {std::string("\0\0", 2), "no DNS answer: it is cut off"},
+  };
+  for (const auto& [reply, error] : cases) {
+    const FakeSite site([&reply = reply](FakeConnection& connection) {
+      connection.ReadUntil(absl::string_view("\0\1\0\1", 4));
+      connection.Write(reply);
+    });
+    const FakeDns dns(cut_off, site.port());
+    spec_.target = dns.address();
+    EXPECT_EQ(Ask(*engine_, spec_).error, error);
+  }
+  const FakeSite silent([](FakeConnection& connection) { connection.WaitForClose(); });
+  const FakeDns dns(cut_off, silent.port());
+  spec_.target = dns.address();
+  EXPECT_EQ(Ask(*engine_, spec_).error, "Answer timeout (0.4 seconds)");
 }
 
 /// Runs `body` in a thread that has a network of its own: loopback, up.
