@@ -29,7 +29,7 @@ bool IsTextOf(absl::string_view text, absl::Span<const Label> labels) {
   if (size != text.size()) return false;
   const char* at = text.data();
   const auto take = [&at](absl::string_view part) {
-    const bool same = std::memcmp(at, part.data(), part.size()) == 0;
+    const bool same = part.empty() || std::memcmp(at, part.data(), part.size()) == 0;
     at += part.size();
     return same;
   };

@@ -465,7 +465,6 @@ TEST_F(SpoolTest, ATickThatBeginsNeedsNoSyncOfTheLastOne) {
   Start();
   spool->OpenLive(0);
   FakeReader live;
-  Settle();
   uint64_t syncs = 0;
   for (int tick = 0; tick < 100; ++tick) {
     Add("load", tick);

@@ -1,12 +1,6 @@
 #include "collector/journal/journal.h"
 
-#include <gmock/gmock.h>
-
-#include "tests/support/fake_clock.h"
-#include "tests/support/forgetful_file_system.h"
-#include "tests/support/journal_agent.h"
-#include "tests/support/matchers.h"
-#include "tests/support/process.h"
+#include "tests/support/journal_fixture.h"
 
 namespace fleet::collector {
 namespace {
@@ -25,48 +19,6 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 using Outcome = Journal::Outcome;
-
-class JournalTest : public ::testing::Test {
- protected:
-  void Open() {
-    journal_.reset();
-    auto opened = Journal::Open(options_, files_, clock_);
-    ASSERT_THAT(opened, IsOk());
-    journal_ = *std::move(opened);
-  }
-  Outcome Append(const Journal::Records& records) {
-    const auto taken = journal_->Append(records, acks_);
-    EXPECT_THAT(taken, IsOk());
-    return taken.ok() ? taken->outcome : Outcome::kNoRoom;
-  }
-  /// Lets the clock run until all that was taken is on the disk and in its files.
-  void Settle(absl::Duration step = absl::Milliseconds(50)) {
-    ASSERT_TRUE(WaitFor([&] {
-      clock_.Advance(step);
-      return journal_->Flush(absl::Milliseconds(2));
-    }));
-  }
-  /// Lets the clock run in steps until `done`; the journal's threads have time in between.
-  template <typename Done>
-  void Until(absl::Duration step, Done done) {
-    ASSERT_TRUE(WaitFor([&] {
-      if (done()) return true;
-      clock_.Advance(step);
-      return false;
-    }));
-  }
-  TestSegment Segment(uint64_t epoch, uint64_t number, int reports) {
-    TestSegment segment({epoch, number}, clock_.Now());
-    for (int i = 0; i < reports; ++i) segment.Add(static_cast<double>(number) * 1000 + i);
-    return segment;
-  }
-
-  test::FakeClock clock_;
-  test::ForgetfulFileSystem files_;
-  JournalOptions options_{.dir = "/data/journal"};
-  std::shared_ptr<AckRecorder> acks_ = std::make_shared<AckRecorder>();
-  std::unique_ptr<Journal> journal_;
-};
 
 TEST_F(JournalTest, AnAckComesAfterTheGroupIsOnTheDisk) {
   Open();

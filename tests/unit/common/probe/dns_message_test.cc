@@ -91,7 +91,8 @@ TEST(ParseDnsAnswerTest, RefusesNonsense) {
 TEST(EchoTest, PacksAndParses) {
   EXPECT_EQ(MakeEchoRequest(false, 0x102, "ab"), Bytes({8, 0, 0, 0, 0, 0, 1, 2}) + "ab");
   EXPECT_EQ(MakeEchoRequest(true, 1, ""), Bytes({128, 0, 0, 0, 0, 0, 0, 1}));
-  const auto reply = ParseEchoReply(false, Bytes({0, 0, 9, 9, 9, 9, 1, 2, 'a', 'b'}));
+  const std::string bytes = Bytes({0, 0, 9, 9, 9, 9, 1, 2, 'a', 'b'});  // the reply points into it
+  const auto reply = ParseEchoReply(false, bytes);
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->sequence, 0x102);
   EXPECT_EQ(reply->payload, "ab");
