@@ -114,9 +114,13 @@ void HttpRun::StartHop() {
   hop_begin_ = Clock::Real().SteadyNow();
   if (!seen_.empty()) before_ = elapsed();
   hop_lookup_ = absl::ZeroDuration();
-  absl::StatusOr<Url> parts = ParseUrl(url_);
-  if (!parts.ok()) return Fail(std::string(parts.status().message()));
-  parts_ = *std::move(parts);
+  if (redirects_ == 0) {
+    parts_ = first_;
+  } else {
+    absl::StatusOr<Url> parts = ParseUrl(url_);
+    if (!parts.ok()) return Fail(std::string(parts.status().message()));
+    parts_ = *std::move(parts);
+  }
   same_origin_ =
       parts_.host == first_.host && parts_.port == first_.port && parts_.scheme == first_.scheme;
   seen_.insert(url_);
