@@ -102,9 +102,11 @@ class RealFileSystem final : public FileSystem {
   }
 
   absl::Status MakeDirectories(const std::string& path) override {
-    if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return absl::OkStatus();
-    if (errno != ENOENT) return Errno("make directory", path);
+    // What is synced in a directory is on the disk only once the directory's own name is.
     const std::string parent = ParentOf(path);
+    if (::mkdir(path.c_str(), 0700) == 0) return SyncDirectory(parent);
+    if (errno == EEXIST) return absl::OkStatus();
+    if (errno != ENOENT) return Errno("make directory", path);
     FLEET_RETURN_IF_ERROR(MakeDirectories(parent));
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Errno("make directory", path);
     return SyncDirectory(parent);

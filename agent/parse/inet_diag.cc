@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "absl/status/status.h"
 #include "common/status_macros.h"
@@ -72,7 +73,8 @@ absl::StatusOr<InetDiag> ParseInetDiag(absl::string_view datagram) {
       nlmsgerr error;
       if (payload.size() < sizeof(error)) return Cut();
       std::memcpy(&error, payload.data(), sizeof(error));
-      return absl::ErrnoToStatus(error.error < 0 ? -error.error : EIO, "sock_diag");
+      const bool known = error.error < 0 && error.error > std::numeric_limits<int>::min();
+      return absl::ErrnoToStatus(known ? -error.error : EIO, "sock_diag");
     }
     if (header.nlmsg_type == SOCK_DIAG_BY_FAMILY) {
       FLEET_ASSIGN_OR_RETURN(const TcpConnection connection, ReadConnection(payload));

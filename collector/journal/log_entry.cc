@@ -19,6 +19,7 @@ constexpr uint8_t kFlagFirst = 0x02;  // created and offset are there
 constexpr uint8_t kFlagsKnown = 0x03;
 constexpr size_t kPrefixBytes = 8;  // size and checksum
 constexpr size_t kHostBytesMax = 255;
+constexpr size_t kRecordBytesMin = 5;  // a length and a checksum
 
 }  // namespace
 
@@ -83,7 +84,7 @@ absl::Status ConsumeLogEntry(absl::string_view& bytes, LogEntry& entry) {
   read.last = (flags & kFlagLast) != 0;
   bool sane = (flags & ~kFlagsKnown) == 0 && read.host.size() <= kHostBytesMax;
   sane = sane && ((flags & kFlagFirst) != 0) == (read.first_index == 0);
-  sane = sane && read.count <= body.size() && read.end() >= read.first_index;
+  sane = sane && read.end() >= read.first_index;
   if ((flags & kFlagFirst) != 0) {
     const int64_t created = in.SignedVarint();
     const int64_t offset = in.SignedVarint();
@@ -91,6 +92,7 @@ absl::Status ConsumeLogEntry(absl::string_view& bytes, LogEntry& entry) {
     read.created = absl::FromUnixMicros(created);
     read.offset = absl::Microseconds(offset);
   }
+  sane = sane && read.count <= in.left() / kRecordBytesMin;
   if (!in.ok() || !sane) return absl::DataLossError("an entry says what cannot be");
   read.data = absl::string_view(in.at(), in.left());
   entry = read;

@@ -13,6 +13,7 @@
 #include "common/client_credentials.h"
 #include "fleet/v1/announce.grpc.pb.h"
 #include "fleet/v1/fleet.grpc.pb.h"
+#include "fleet/v1/history.grpc.pb.h"
 #include "fleet/v1/ingest.grpc.pb.h"
 #include "fleet/v1/keys.grpc.pb.h"
 #include "fleet/v1/trust.grpc.pb.h"
@@ -45,9 +46,10 @@ std::vector<std::string> AllMethods() {
   v1::JoinRequest::descriptor();
   v1::AnnouncePostRequest::descriptor();
   v1::NewKeyRequest::descriptor();
+  v1::SeriesRequest::descriptor();
   std::vector<std::string> methods;
   for (const char* name : {"fleet.v1.Ingest", "fleet.v1.Fleet", "fleet.v1.Trust",
-                           "fleet.v1.Announce", "fleet.v1.Keys"}) {
+                           "fleet.v1.Announce", "fleet.v1.Keys", "fleet.v1.History"}) {
     const auto* service =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(name);
     EXPECT_NE(service, nullptr) << name;
