@@ -262,15 +262,15 @@ std::unique_ptr<EchoServer> StartEcho(const CheckEnv& env, const AgentSettings& 
 }
 
 /// Waits for the signal that ends the daemon. When the first reports have long left, the memory
-/// that only the start needed goes.
+/// that only the start needed goes; later, what was needed once and is not any more.
 int WaitForSignal(const StopSignals& stop) {
   constexpr absl::Duration kStart = absl::Seconds(30);
-  const timespec start = absl::ToTimespec(kStart);
-  int signal = ::sigtimedwait(&stop.set(), nullptr, &start);
-  if (signal > 0) return signal;
-  DropStartPages();
-  ::sigwait(&stop.set(), &signal);
-  return signal;
+  constexpr absl::Duration kLater = absl::Minutes(10);
+  for (absl::Duration span = kStart;; span = kLater) {
+    const timespec wait = absl::ToTimespec(span);
+    if (const int signal = ::sigtimedwait(&stop.set(), nullptr, &wait); signal > 0) return signal;
+    DropStartPages();
+  }
 }
 
 /// Runs until one of `stop`.
