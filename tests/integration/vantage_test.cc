@@ -94,7 +94,8 @@ TEST_F(VantageTest, WhatAgentsSeeIsBelieved) {
       << Metrics() << lab_.log("tempo");
   EXPECT_EQ(Probe()["down"], false);
   // The host's own verdict is not what it sees of others.
-  for (const json& check : lab_.Host("tempo")["checks"]) {
+  const json tempo = lab_.Host("tempo");
+  for (const json& check : tempo["checks"]) {
     EXPECT_THAT(std::string(check["name"]), testing::Not(HasSubstr("probe")));
   }
 

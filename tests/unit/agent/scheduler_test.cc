@@ -253,11 +253,12 @@ TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
 }
 
 TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
-  std::atomic<bool> release = false;
+  // The hung runs outlive this test's variables.
+  const auto release = std::make_shared<std::atomic<bool>>(false);
   constexpr int kHung = Scheduler::kRunningMax + Scheduler::kStuckMax;
   for (int i = 0; i <= kHung; ++i) {
-    Add(absl::StrCat("hung", i), [&](CheckRun&) {
-      WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    Add(absl::StrCat("hung", i), [release](CheckRun&) {
+      WaitFor([&] { return release->load(); }, absl::Seconds(60));
       return absl::OkStatus();
     });
   }
@@ -284,7 +285,7 @@ TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
   const int before = beats_;
   ASSERT_TRUE(rounds(3));
   EXPECT_EQ(beats_, before);
-  release = true;
+  *release = true;
   EXPECT_TRUE(WaitFor([&] {
     clock_.Advance(absl::Seconds(1));
     return beats_ > before;
