@@ -361,7 +361,8 @@ void ProbeBook::Write(Outcome& outcome, bool flush) {
   }
   for (const ProbeCheck& check : outcome.redefined) status.Update(store_->PutCheck(check));
   if (due) flushed_at_ = now;
-  if (all_states) states_at_ = now;
+  // The turn of all states is over only when they were gathered.
+  if (all_states && (urgent || due)) states_at_ = now;
   MutexLock lock(mutex_);
   facts_.events_dropped += lost;
   if (!status.ok()) {
