@@ -20,7 +20,7 @@ struct Found {
 
 /// Lists a spool's directory and tidies what no run of ours needs.
 absl::StatusOr<Found> Look(FileSystem& files, const std::string& directory) {
-  if (const absl::Status made = files.MakeDirectories(directory); !made.ok()) return made;
+  if (const absl::Status made = MakeDirectories(files, directory); !made.ok()) return made;
   const absl::StatusOr<std::vector<FileSystem::Entry>> entries = files.List(directory);
   if (!entries.ok()) return entries.status();
   Found found;

@@ -101,15 +101,8 @@ class RealFileSystem final : public FileSystem {
     return ::unlink(path.c_str()) == 0 ? absl::OkStatus() : Errno("remove", path);
   }
 
-  absl::Status MakeDirectories(const std::string& path) override {
-    // What is synced in a directory is on the disk only once the directory's own name is.
-    const std::string parent = ParentOf(path);
-    if (::mkdir(path.c_str(), 0700) == 0) return SyncDirectory(parent);
-    if (errno == EEXIST) return absl::OkStatus();
-    if (errno != ENOENT) return Errno("make directory", path);
-    FLEET_RETURN_IF_ERROR(MakeDirectories(parent));
-    if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Errno("make directory", path);
-    return SyncDirectory(parent);
+  absl::Status MakeDirectory(const std::string& path) override {
+    return ::mkdir(path.c_str(), 0700) == 0 ? absl::OkStatus() : Errno("make directory", path);
   }
 
   absl::Status SyncDirectory(const std::string& path) override {
@@ -155,6 +148,21 @@ class RealFileSystem final : public FileSystem {
 FileSystem& FileSystem::Real() {
   static RealFileSystem files;
   return files;
+}
+
+// What is synced in a directory is on the disk only once the directory's own name is. One that is
+// there already may have been made by a run that died before it synced the name.
+absl::Status MakeDirectories(FileSystem& files, const std::string& path) {
+  const std::string parent = ParentOf(path);
+  absl::Status made = files.MakeDirectory(path);
+  if (absl::IsNotFound(made)) {
+    FLEET_RETURN_IF_ERROR(MakeDirectories(files, parent));
+    made = files.MakeDirectory(path);
+  } else if (made.ok()) {
+    FLEET_RETURN_IF_ERROR(files.SyncDirectory(ParentOf(parent)));
+  }
+  if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
+  return files.SyncDirectory(parent);
 }
 
 absl::StatusOr<std::string> ReadWhole(FileSystem& files, const std::string& path,

@@ -51,8 +51,9 @@ class FileSystem {
   /// Replaces `to` by `from`, as a whole; on the disk only after SyncDirectory.
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
-  /// The directory with those above it, mode 0700. It may exist.
-  virtual absl::Status MakeDirectories(const std::string& path) = 0;
+  /// A new directory with mode 0700, in one that exists; see MakeDirectories. Its name is on the
+  /// disk only after SyncDirectory of the one above. Errors: kAlreadyExists.
+  virtual absl::Status MakeDirectory(const std::string& path) = 0;
   /// Returns when the names in `path` are on the disk as they are now.
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
   /// Removes an empty directory.
@@ -63,6 +64,9 @@ class FileSystem {
   /// The machine's.
   static FileSystem& Real();
 };
+
+/// The directory with those above it, their names on the disk when it returns. It may exist.
+absl::Status MakeDirectories(FileSystem& files, const std::string& path);
 
 /// The whole file. Errors: kResourceExhausted beyond `bytes_max`, never a silent cut.
 absl::StatusOr<std::string> ReadWhole(FileSystem& files, const std::string& path, size_t bytes_max);

@@ -30,8 +30,12 @@ HostFiles::Entry* HostFiles::FindEntry(absl::string_view host, const SegmentId& 
 absl::StatusOr<HostFiles::Entry*> HostFiles::Create(const LogEntry& first) {
   const std::string host(first.host);
   if (!made_.contains(host)) {
-    FLEET_RETURN_IF_ERROR(files_.MakeDirectories(PathOf(host)));
+    absl::Status made = files_.MakeDirectory(PathOf(host));
+    if (absl::IsNotFound(made))
+      made = MakeDirectories(files_, PathOf(host));  // removed by somebody
+    if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
     made_.insert(host);
+    hosts_named_ = false;
   }
   const SegmentName name{first.id, first.created, first.offset};
   const std::string path = PathOf(host, name);
@@ -137,6 +141,7 @@ absl::Status HostFiles::Rewrite(const std::string& host, Entry& entry) {
   const ScanResult scan = ScanSegment(bytes);
   bytes.resize(scan.good_bytes);
   FLEET_RETURN_IF_ERROR(WriteWhole(files_, path, bytes));
+  FLEET_RETURN_IF_ERROR(SyncHosts());
   entry.rewrite = false;
   entry.synced = true;
   entry.named = true;
@@ -160,6 +165,15 @@ absl::Status HostFiles::SyncFile(const std::string& host, Entry& entry) {
     return status;
   }
   entry.synced = true;
+  MutexLock lock(mutex_);
+  ++counters_.syncs;
+  return absl::OkStatus();
+}
+
+absl::Status HostFiles::SyncHosts() {
+  if (hosts_named_) return absl::OkStatus();
+  FLEET_RETURN_IF_ERROR(files_.SyncDirectory(dir_));
+  hosts_named_ = true;
   MutexLock lock(mutex_);
   ++counters_.syncs;
   return absl::OkStatus();
@@ -198,7 +212,9 @@ absl::Status HostFiles::SyncOne(const Key& key) {
   Entry* entry = FindEntry(host, id);
   if (entry == nullptr || entry->log == 0) return absl::OkStatus();
   const bool names = entry->synced;
-  const absl::Status status = names ? SyncNames(host) : SyncFile(host, *entry);
+  const absl::Status status = !names          ? SyncFile(host, *entry)
+                              : !hosts_named_ ? SyncHosts()
+                                              : SyncNames(host);
   if (status.ok()) {
     entry->failures = 0;
     if (!names && entry->named) MakeClean(host, *entry);

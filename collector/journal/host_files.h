@@ -71,8 +71,8 @@ class HostFiles {
   std::optional<Key> NextToSync(
       bool force, SteadyTime now,
       absl::FunctionRef<bool(absl::string_view, const SegmentId&)> closed);
-  /// Syncs that file or, with it done, its directory. One that fails for good is given up and
-  /// counted as damaged: it must not hold up all others.
+  /// Syncs that file or, with it done, a directory above it: one sync, and the next call goes on.
+  /// One that fails for good is given up and counted as damaged: it must not hold up all others.
   absl::Status SyncOne(const Key& key);
   /// The lowest log that holds something that is not on the disk here; UINT64_MAX: none.
   uint64_t LowestLogNeeded() const;
@@ -125,6 +125,7 @@ class HostFiles {
   void MakeDirty(absl::string_view host, Entry& entry, uint64_t log);
   void MakeClean(const std::string& host, Entry& entry);
   absl::Status SyncFile(const std::string& host, Entry& entry);
+  absl::Status SyncHosts();
   absl::Status SyncNames(const std::string& host);
   absl::Status Rewrite(const std::string& host, Entry& entry);
   bool Delete(const std::string& host, const SegmentId& id, uint64_t Counters::*counter);
@@ -138,6 +139,7 @@ class HostFiles {
   absl::flat_hash_map<std::string, absl::flat_hash_map<SegmentId, File>> remembered_;
   Dirty dirty_;                            // by lowest log
   absl::flat_hash_set<std::string> made_;  // directories of hosts
+  bool hosts_named_ = true;                // the names of all of them are on the disk
 
   mutable Mutex mutex_;  // guards against readers; the writing thread alone changes it
   std::map<std::string, Host, std::less<>> hosts_ ABSL_GUARDED_BY(mutex_);

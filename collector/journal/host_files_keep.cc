@@ -20,7 +20,7 @@ void HostFiles::Remember(absl::string_view host, const File& file) {
 }
 
 absl::Status HostFiles::Open() {
-  FLEET_RETURN_IF_ERROR(files_.MakeDirectories(dir_));
+  FLEET_RETURN_IF_ERROR(MakeDirectories(files_, dir_));
   FLEET_ASSIGN_OR_RETURN(const auto hosts, files_.List(dir_));
   for (const FileSystem::Entry& host : hosts) FLEET_RETURN_IF_ERROR(OpenHost(host.name));
   remembered_.clear();
@@ -31,6 +31,7 @@ absl::Status HostFiles::OpenHost(const std::string& host) {
   const absl::StatusOr<std::vector<FileSystem::Entry>> listed = files_.List(PathOf(host));
   if (!listed.ok()) return absl::OkStatus();  // a stray file, or not ours
   made_.insert(host);
+  hosts_named_ = false;  // as far as we know
   for (const FileSystem::Entry& entry : *listed) {
     const std::optional<SegmentName> name = ParseSegmentName(entry.name);
     if (name.has_value()) {

@@ -26,7 +26,7 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(JournalOptions options, F
 }
 
 absl::Status Journal::Recover() {
-  FLEET_RETURN_IF_ERROR(fs_.MakeDirectories(options_.dir));
+  FLEET_RETURN_IF_ERROR(MakeDirectories(fs_, options_.dir));
   FLEET_RETURN_IF_ERROR(RecoverCatalog());
   FLEET_RETURN_IF_ERROR(files_.Open());
   FLEET_RETURN_IF_ERROR(log_.Open());

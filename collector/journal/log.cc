@@ -19,7 +19,7 @@ std::string JournalLog::PathOf(uint64_t number) const {
 }
 
 absl::Status JournalLog::Open() {
-  FLEET_RETURN_IF_ERROR(files_.MakeDirectories(dir_));
+  FLEET_RETURN_IF_ERROR(MakeDirectories(files_, dir_));
   FLEET_ASSIGN_OR_RETURN(const auto entries, files_.List(dir_));
   MutexLock lock(mutex_);
   for (const FileSystem::Entry& entry : entries) {

@@ -14,9 +14,10 @@ absl::Status NotThere(const std::string& path) {
   return absl::NotFoundError(absl::StrCat("no ", path));
 }
 
+std::string ParentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
 bool IsIn(const std::string& path, const std::string& directory) {
-  return absl::StartsWith(path, directory + "/") &&
-         path.find('/', directory.size() + 1) == std::string::npos;
+  return ParentOf(path) == (directory == "/" ? "" : directory);
 }
 
 }  // namespace
@@ -84,6 +85,25 @@ absl::Status ForgetfulFileSystem::Change() {
   return absl::OkStatus();
 }
 
+bool ForgetfulFileSystem::HasDirectoryOf(const std::string& path) const {
+  const std::string parent = ParentOf(path);
+  return parent.empty() || directories_.count(parent) > 0;
+}
+
+std::set<std::string> ForgetfulFileSystem::DirectoriesLeft() {
+  std::set<std::string> all = directories_;
+  all.insert(durable_directories_.begin(), durable_directories_.end());
+  std::set<std::string> left;
+  for (const std::string& path : all) {  // one comes after the one that it is in
+    const bool before = durable_directories_.count(path) > 0;
+    const bool same = before == (directories_.count(path) > 0);
+    const bool stays = same || random_() % 2 == 0 ? before : !before;
+    const std::string parent = ParentOf(path);
+    if (stays && (parent.empty() || left.count(parent) > 0)) left.insert(path);
+  }
+  return left;
+}
+
 void ForgetfulFileSystem::Crash() {
   MutexLock lock(mutex_);
   ++life_;
@@ -107,7 +127,9 @@ void ForgetfulFileSystem::Crash() {
     }
   }
   names_.clear();
+  directories_ = durable_directories_ = DirectoriesLeft();
   for (const auto& [path, file] : kept) {
+    if (!HasDirectoryOf(path)) continue;
     // Of what was appended since the last sync the disk has got some; a cut was synced at once.
     auto survivor = std::make_shared<File>();
     survivor->bytes = file->durable;
@@ -156,10 +178,7 @@ absl::Status ForgetfulFileSystem::SyncFile(File& file, uint64_t life) {
 absl::StatusOr<std::unique_ptr<AppendFile>> ForgetfulFileSystem::Create(const std::string& path) {
   MutexLock lock(mutex_);
   if (names_.count(path) > 0) return absl::AlreadyExistsError(path);
-  const size_t slash = path.rfind('/');
-  if (slash != std::string::npos && slash > 0 && directories_.count(path.substr(0, slash)) == 0) {
-    return NotThere(path.substr(0, slash));
-  }
+  if (!HasDirectoryOf(path)) return NotThere(ParentOf(path));
   FLEET_RETURN_IF_ERROR(Change());
   auto file = std::make_shared<File>();
   names_[path] = file;
@@ -211,19 +230,18 @@ absl::Status ForgetfulFileSystem::Remove(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status ForgetfulFileSystem::MakeDirectories(const std::string& path) {
+absl::Status ForgetfulFileSystem::MakeDirectory(const std::string& path) {
   MutexLock lock(mutex_);
-  if (directories_.count(path) > 0) return absl::OkStatus();
+  if (directories_.count(path) > 0) return absl::AlreadyExistsError(path);
+  if (!HasDirectoryOf(path)) return NotThere(ParentOf(path));
   FLEET_RETURN_IF_ERROR(Change());
-  for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
-    directories_.insert(path.substr(0, end));
-  }
   directories_.insert(path);
   return absl::OkStatus();
 }
 
 absl::Status ForgetfulFileSystem::SyncDirectory(const std::string& path) {
   MutexLock lock(mutex_);
+  if (path != "/" && directories_.count(path) == 0) return NotThere(path);
   FLEET_RETURN_IF_ERROR(Change());
   if (fail_syncs_) return absl::DataLossError("the disk does not write");
   for (auto it = durable_names_.begin(); it != durable_names_.end();) {
@@ -231,6 +249,12 @@ absl::Status ForgetfulFileSystem::SyncDirectory(const std::string& path) {
   }
   for (const auto& [name, file] : names_) {
     if (IsIn(name, path)) durable_names_[name] = file;
+  }
+  for (auto it = durable_directories_.begin(); it != durable_directories_.end();) {
+    it = IsIn(*it, path) ? durable_directories_.erase(it) : std::next(it);
+  }
+  for (const std::string& directory : directories_) {
+    if (IsIn(directory, path)) durable_directories_.insert(directory);
   }
   ++syncs_;
   return absl::OkStatus();

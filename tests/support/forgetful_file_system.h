@@ -14,7 +14,7 @@
 namespace fleet::test {
 
 /// A disk in memory that keeps the promises of POSIX and no more: bytes survive a crash only when
-/// their file was synced, names only when their directory was. Every call that changes something
+/// their file was synced, names of files and directories only when the directory they are in was. Every call that changes something
 /// is counted, and may be the last one before the power goes. Thread-safe.
 ///
 /// A test runs its scenario once to learn how many changes it makes, then once for each of them
@@ -49,7 +49,7 @@ class ForgetfulFileSystem final : public FileSystem {
   absl::Status Truncate(const std::string& path, uint64_t bytes) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
-  absl::Status MakeDirectories(const std::string& path) override;
+  absl::Status MakeDirectory(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& path) override;
   absl::Status RemoveDirectory(const std::string& path) override;
   absl::StatusOr<std::vector<Entry>> List(const std::string& path) override;
@@ -64,6 +64,9 @@ class ForgetfulFileSystem final : public FileSystem {
 
   /// Counts a change; false, with a status, when it comes after the cut.
   absl::Status Change() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasDirectoryOf(const std::string& path) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  /// The part of Crash that is about directories: those that are left.
+  std::set<std::string> DirectoriesLeft() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint64_t Bytes() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AppendTo(File& file, absl::string_view bytes, uint64_t life);
   absl::Status SyncFile(File& file, uint64_t life);
@@ -72,7 +75,8 @@ class ForgetfulFileSystem final : public FileSystem {
   std::mt19937_64 random_ ABSL_GUARDED_BY(mutex_);
   Names names_ ABSL_GUARDED_BY(mutex_);
   Names durable_names_ ABSL_GUARDED_BY(mutex_);
-  std::set<std::string> directories_ ABSL_GUARDED_BY(mutex_);  // durable at once
+  std::set<std::string> directories_ ABSL_GUARDED_BY(mutex_);
+  std::set<std::string> durable_directories_ ABSL_GUARDED_BY(mutex_);
   uint64_t changes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t syncs_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t life_ ABSL_GUARDED_BY(mutex_) = 0;  // crashes so far

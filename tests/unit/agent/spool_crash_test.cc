@@ -84,12 +84,27 @@ void RunAgent(Crash& crash, bool acks) {
   crash.NoteSynced();
 }
 
-/// What a fresh start on what is left brings: everything synced and not acked, in order, once.
-void CheckRecovery(Crash& crash) {
+/// The machine goes down and comes up again.
+void Reboot(Crash& crash) {
   crash.spool.reset();
   crash.files.Crash();
-  std::set<int> synced = crash.synced;
   crash.boot.Reboot();
+}
+
+/// Reboots, and the power goes again at the change number `cut` of the start. False: it made fewer.
+bool CutStart(Crash& crash, uint64_t cut) {
+  Reboot(crash);
+  const uint64_t last = crash.files.changes() + cut;
+  crash.files.CutAfter(last);
+  crash.Start();
+  crash.Settle();
+  return crash.files.changes() >= last;
+}
+
+/// What a fresh start on what is left brings: everything synced and not acked, in order, once.
+void CheckRecovery(Crash& crash) {
+  const std::set<int> synced = crash.synced;
+  Reboot(crash);
   crash.Start();
   crash.Settle();
   const std::vector<std::string> lines = crash.Drain(0);
@@ -138,6 +153,26 @@ TEST_P(SpoolCrashTest, WhatWasAckedIsNotNeededAndTheRestIsThere) {
     }
     if (::testing::Test::HasFailure()) return;
   }
+}
+
+TEST_P(SpoolCrashTest, TheStartAfterACrashMayBeCutToo) {
+  Crash whole(GetParam());
+  RunAgent(whole, false);
+  const uint64_t changes = whole.files.changes();
+  size_t starts = 0;
+  for (uint64_t first = GetParam(); first <= changes; first += 8) {
+    bool reached = true;  // by the last start: then there may be a later change to cut at
+    for (uint64_t second = 0; reached; ++second, ++starts) {
+      SCOPED_TRACE(absl::StrCat("cut after ", first, " of ", changes, ", then after ", second));
+      Crash crash(GetParam() * 1000 + first);
+      crash.files.CutAfter(first);
+      RunAgent(crash, false);
+      reached = CutStart(crash, second);
+      CheckRecovery(crash);
+      if (::testing::Test::HasFailure()) return;
+    }
+  }
+  EXPECT_GT(starts, changes / 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SpoolCrashTest, ::testing::Range<uint64_t>(1, 9));

@@ -35,7 +35,7 @@ class SpoolDamageTest : public ::testing::Test, public SpoolFixture {
     for (const std::string& name : FileNames()) {
       EXPECT_THAT(files.Remove(absl::StrCat(options.directory, "/", name)), IsOk());
     }
-    EXPECT_THAT(files.MakeDirectories(options.directory), IsOk());
+    EXPECT_THAT(MakeDirectories(files, options.directory), IsOk());
     SpoolFileName name;
     name.sequence = 1;
     name.epoch = 7;

@@ -14,7 +14,7 @@ using ::testing::Field;
 struct Disk {
   explicit Disk(bool real) : files(real ? FileSystem::Real() : forgetful) {
     directory = real ? dir.path() + "/a/b" : "/a/b";
-    EXPECT_THAT(files.MakeDirectories(directory), IsOk());
+    EXPECT_THAT(MakeDirectories(files, directory), IsOk());
   }
   std::string operator/(absl::string_view name) const { return absl::StrCat(directory, "/", name); }
 
@@ -44,7 +44,7 @@ TEST_P(FileSystemTest, AppendsReadsCutsAndLists) {
   EXPECT_EQ(ReadWhole(disk.files, disk / "one", 5).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(disk.files.Rename(disk / "one", disk / "two"), IsOk());
-  EXPECT_THAT(disk.files.MakeDirectories(disk / "sub"), IsOk());
+  EXPECT_THAT(MakeDirectories(disk.files, disk / "sub"), IsOk());
   EXPECT_THAT(
       *disk.files.List(disk.directory),
       ElementsAre(Field(&FileSystem::Entry::name, "sub"), Field(&FileSystem::Entry::name, "two")));
@@ -69,7 +69,7 @@ TEST(ForgetfulFileSystemTest, LosesWhatWasNotSynced) {
   int bytes_lost = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     ForgetfulFileSystem files(seed);
-    ASSERT_THAT(files.MakeDirectories("/d"), IsOk());
+    ASSERT_THAT(MakeDirectories(files, "/d"), IsOk());
     auto synced = files.Create("/d/synced");
     ASSERT_THAT((*synced)->Append("kept"), IsOk());
     ASSERT_THAT((*synced)->Sync(), IsOk());
@@ -87,16 +87,47 @@ TEST(ForgetfulFileSystemTest, LosesWhatWasNotSynced) {
   EXPECT_GT(names_lost, 0);
 }
 
+TEST(ForgetfulFileSystemTest, LosesADirectoryWithAllThatIsInItUntilItsNameIsSynced) {
+  int lost = 0;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    ForgetfulFileSystem files(seed);
+    ASSERT_THAT(files.MakeDirectory("/d"), IsOk());
+    ASSERT_THAT(WriteWhole(files, "/d/f", "synced in a directory without a name"), IsOk());
+    files.Crash();
+    lost += files.Read("/d/f", 0, 100).ok() ? 0 : 1;
+    EXPECT_EQ(files.List("/d").ok(), files.Read("/d/f", 0, 100).ok());
+  }
+  EXPECT_GT(lost, 0);
+}
+
+TEST(ForgetfulFileSystemTest, DirectoriesThatWereMadeAreThereWhereverThePowerGoes) {
+  ForgetfulFileSystem count;
+  ASSERT_THAT(MakeDirectories(count, "/a/b/c"), IsOk());
+  for (uint64_t cut = 0; cut <= count.changes(); ++cut) {
+    for (uint64_t seed = 1; seed <= 8; ++seed) {
+      ForgetfulFileSystem files(seed);
+      files.CutAfter(cut);
+      // The process dies with the disk still running and another finds what it made.
+      if (!MakeDirectories(files, "/a/b/c").ok()) {
+        files.CutAfter(~uint64_t{0});
+        ASSERT_THAT(MakeDirectories(files, "/a/b/c"), IsOk());
+      }
+      files.Crash();
+      EXPECT_THAT(files.List("/a/b/c").status(), IsOk()) << "cut after " << cut;
+    }
+  }
+}
+
 TEST(ForgetfulFileSystemTest, AFileIsReplacedAsAWholeWhereverThePowerGoes) {
   ForgetfulFileSystem count;
-  ASSERT_THAT(count.MakeDirectories("/d"), IsOk());
+  ASSERT_THAT(MakeDirectories(count, "/d"), IsOk());
   ASSERT_THAT(WriteWhole(count, "/d/f", "first"), IsOk());
   const uint64_t before = count.changes();
   ASSERT_THAT(WriteWhole(count, "/d/f", "second"), IsOk());
   for (uint64_t cut = before; cut <= count.changes(); ++cut) {
     for (uint64_t seed = 1; seed <= 8; ++seed) {
       ForgetfulFileSystem files(seed);
-      ASSERT_THAT(files.MakeDirectories("/d"), IsOk());
+      ASSERT_THAT(MakeDirectories(files, "/d"), IsOk());
       ASSERT_THAT(WriteWhole(files, "/d/f", "first"), IsOk());
       files.CutAfter(cut);
       const bool done = WriteWhole(files, "/d/f", "second").ok();
@@ -109,7 +140,7 @@ TEST(ForgetfulFileSystemTest, AFileIsReplacedAsAWholeWhereverThePowerGoes) {
 
 TEST(ForgetfulFileSystemTest, AFullDiskTakesWhatFits) {
   ForgetfulFileSystem files;
-  ASSERT_THAT(files.MakeDirectories("/d"), IsOk());
+  ASSERT_THAT(MakeDirectories(files, "/d"), IsOk());
   auto file = files.Create("/d/f");
   files.SetSpace(4);
   EXPECT_EQ((*file)->Append("hello").code(), absl::StatusCode::kResourceExhausted);

@@ -176,7 +176,7 @@ TEST_F(JournalLogTest, ATornTailIsCutAndCounted) {
   const std::string entries = Entry(0, 1) + Entry(1, 2);
   for (size_t cut = 0; cut <= entries.size(); ++cut) {
     test::ForgetfulFileSystem files;
-    ASSERT_THAT(files.MakeDirectories("/log"), IsOk());
+    ASSERT_THAT(MakeDirectories(files, "/log"), IsOk());
     std::string bytes;
     PutLogHeader(4, bytes);
     bytes.append(entries, 0, cut);

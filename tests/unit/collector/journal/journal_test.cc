@@ -22,18 +22,19 @@ using Outcome = Journal::Outcome;
 
 TEST_F(JournalTest, AnAckComesAfterTheGroupIsOnTheDisk) {
   Open();
+  const uint64_t syncs = files_.syncs();
   const TestSegment segment = Segment(7, 0, 3);
   EXPECT_EQ(Append(segment.Piece("tempo", 0, 2)), Outcome::kWaits);
   EXPECT_EQ(Append(segment.Piece("tempo", 2, 3)), Outcome::kWaits);
   clock_.Advance(absl::Milliseconds(199));
   EXPECT_FALSE(journal_->Flush(absl::Milliseconds(30)));
-  EXPECT_EQ(files_.syncs(), 0u);
+  EXPECT_EQ(files_.syncs(), syncs);
   EXPECT_THAT(acks_->all(), IsEmpty());
   clock_.Advance(absl::Milliseconds(1));
   ASSERT_TRUE(journal_->Flush(absl::Seconds(20)));
   EXPECT_EQ(acks_->safe({7, 0}), 3u);
   EXPECT_EQ(journal_->stats().commits, 1u);
-  EXPECT_EQ(files_.syncs(), 2u);  // the log and its directory
+  EXPECT_EQ(files_.syncs() - syncs, 2u);  // the log and its directory
 }
 
 TEST_F(JournalTest, ADiskThatAnswersNoMoreIsNoticedAndNothingIsAcked) {
@@ -155,7 +156,8 @@ TEST_F(JournalTest, LogFilesGoOnceTheFilesAreOnTheDisk) {
     EXPECT_THAT(journal_->Read("tempo", segment.id()), IsOkAnd(segment.bytes()));
     EXPECT_EQ(Append(segment.Piece("tempo", 0, 3, true)), Outcome::kSafe);
   }
-  EXPECT_EQ(journal_->stats().damaged_bytes, 0u);
+  // The newest is in the log as well, and its file was not synced yet: it may have been torn.
+  EXPECT_LE(journal_->stats().damaged_bytes, segments.back().bytes().size());
 }
 
 TEST_F(JournalTest, RepeatsAreKnownBeyondRetention) {
