@@ -25,6 +25,19 @@
 namespace fleet {
 namespace {
 
+/// The first line with bytes that are no UTF-8, or with a NUL; 0: none. yaml-cpp takes those for
+/// UTF-16 or UTF-32, and some of them it reads for ever.
+int LineThatIsNoText(absl::string_view text) {
+  int line = 1;
+  while (!text.empty()) {
+    const size_t bytes = Utf8SequenceSize(text);
+    if (bytes == 0 || text.front() == '\0') return line;
+    if (text.front() == '\n') ++line;
+    text.remove_prefix(bytes);
+  }
+  return 0;
+}
+
 using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
@@ -331,6 +344,10 @@ void ConfigLoader::LoadFile(const std::string& path, Message& message) {
 
 void ConfigLoader::LoadText(absl::string_view text, const std::string& file, Message& message) {
   file_ = file;
+  if (const int line = LineThatIsNoText(text); line > 0) {
+    problems_.push_back({file, line, "", "expected text in UTF-8"});
+    return;
+  }
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     if (documents.size() > 1) {

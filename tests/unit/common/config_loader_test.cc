@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include "absl/strings/escaping.h"
 #include "fleet/v1/config.pb.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
@@ -16,6 +17,7 @@ using ::fleet::test::TempDir;
 using ::fleet::test::WriteFile;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 TEST(ConfigLoaderTest, ReadsUnitsListsMapsAndShortForms) {
@@ -88,6 +90,18 @@ TEST(ConfigLoaderTest, SurvivesTextThatIsNoYaml) {
     loader.LoadText(text, "agent.yaml", config);
     ASSERT_FALSE(loader.problems().empty());
     EXPECT_THAT(loader.Problems(), StartsWith("agent.yaml"));
+  }
+}
+
+TEST(ConfigLoaderTest, RefusesWhatIsNoText) {
+  using std::string_literals::operator""s;
+  for (const std::string& text :
+       {"\0\0\0,\0\0\0\0r: [a:0]"s, "host: a\ninterval: \xFF\xFE"s, "a\0:\0 \0"s}) {
+    ConfigLoader loader;
+    v1::AgentConfig config;
+    loader.LoadText(text, "agent.yaml", config);
+    ASSERT_THAT(loader.problems(), SizeIs(1)) << absl::CHexEscape(text);
+    EXPECT_EQ(loader.problems()[0].message, "expected text in UTF-8");
   }
 }
 
