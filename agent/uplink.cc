@@ -14,6 +14,7 @@
 #include "agent/credentials.h"
 #include "agent/upload_stream.h"
 #include "common/escape.h"
+#include "common/file_stamp.h"
 #include "common/log.h"
 #include "common/mutex.h"
 #include "common/status_macros.h"
@@ -128,7 +129,10 @@ class Uplink::Loop {
   absl::Duration TimeToWait(SteadyTime now) {
     if (stopping_) return std::max(drain_until_ - now, absl::ZeroDuration());
     SteadyTime due = SteadyAfter(now, absl::Hours(1));
-    if (live().stream == nullptr) due = std::min(due, live().next_attempt);
+    if (live().stream == nullptr) {
+      due = std::min(due, live().next_attempt);
+      if (!options_.insecure) due = std::min(due, SteadyAfter(now, kLookForCertificate));
+    }
     // When a backlog will wait is only known once it does.
     if (connected_ && backlog().stream == nullptr && backlog().next_attempt > now) {
       due = std::min(due, backlog().next_attempt);
@@ -137,7 +141,8 @@ class Uplink::Loop {
   }
 
   void OpenWhatIsDue(SteadyTime now) {
-    if (live().stream == nullptr && live().next_attempt <= now) {
+    if (live().stream == nullptr && (live().next_attempt <= now || HasNewCertificate())) {
+      certificate_ = CertificateStamp();
       const auto credentials = LoadCredentials(
           {options_.insecure, options_.tls_ca, options_.tls_cert, options_.tls_key});
       if (!credentials.ok()) return Lost(live(), credentials.status(), false, now);
@@ -149,6 +154,13 @@ class Uplink::Loop {
       Open(backlog(), now);
     }
   }
+
+  std::string CertificateStamp() const {
+    if (options_.insecure) return "";
+    return FileStamp({options_.tls_ca, options_.tls_cert, options_.tls_key});
+  }
+  /// Whether the host joined or renewed since the last attempt: what that one met says nothing.
+  bool HasNewCertificate() const { return CertificateStamp() != certificate_; }
 
   void Open(Lane& lane, SteadyTime now) {
     lane.stream = std::make_unique<UploadStream>(channel_, queue_, (lane.kind + 1) * kTags, now);
@@ -308,6 +320,7 @@ class Uplink::Loop {
   std::shared_ptr<grpc::Channel> channel_;
   Lane lanes_[2];
   std::string last_loss_;
+  std::string certificate_;  // its stamp at the last attempt
   SteadyTime drain_until_ = SteadyTime::max();
 
   Mutex alarm_mutex_;

@@ -45,6 +45,8 @@ class Uplink {
   static constexpr absl::Duration kConnectTimeout = absl::Seconds(15);
   /// After a backlog stream that ended well, before the next.
   static constexpr absl::Duration kBacklogPause = absl::Seconds(1);
+  /// How often a pause between attempts is interrupted to see whether there is a new certificate.
+  static constexpr absl::Duration kLookForCertificate = absl::Seconds(2);
   static constexpr absl::Duration kDrainTime = absl::Milliseconds(500);
 
   /// `spool` and `clock` must outlive it.

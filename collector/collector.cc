@@ -201,6 +201,12 @@ absl::Status RunningCollector::OpenTrust() {
       .tls = tls_.get(),
       .certificate_lifetime =
           options_.trust.has_value() ? options_.trust->certificate_lifetime : absl::ZeroDuration(),
+      .knows =
+          [this](const std::string& host) {
+            if (state_.Knows(host) || keep_ == nullptr) return state_.Knows(host);
+            const std::vector<std::string> hosts = keep_->journal().Hosts();
+            return std::find(hosts.begin(), hosts.end(), host) != hosts.end();
+          },
       .forget =
           [this](const std::string& host) {
             if (probes_ != nullptr) probes_->ForgetVantage(host);

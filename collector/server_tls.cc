@@ -1,10 +1,9 @@
 #include "collector/server_tls.h"
 
-#include <sys/stat.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/file_stamp.h"
 #include "common/log.h"
 #include "common/private_file.h"
 #include "common/secret.h"
@@ -47,6 +46,7 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
     if (!pair.ok()) return Wrong("trust.issuer_cert and trust.issuer_key", pair);
     FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(issuer->certificate_pem));
     if (!facts.is_ca) return absl::FailedPreconditionError("trust.issuer_cert is no CA");
+    next->issuer_serial = facts.serial;
   }
   const std::string helpers = issuer.has_value() ? issuer->certificate_pem : "";
   absl::StatusOr<TrustAnchors> anchors = TrustAnchors::Parse(texts.ca, helpers);
@@ -71,16 +71,8 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
 }
 
 std::string ServerTls::Stamp() const {
-  std::string stamp;
   const TrustPaths& paths = options_.paths;
-  for (const std::string* path :
-       {&paths.ca, &paths.cert, &paths.key, &paths.issuer_cert, &paths.issuer_key}) {
-    struct stat info = {};
-    if (path->empty() || ::stat(path->c_str(), &info) != 0) continue;
-    absl::StrAppend(&stamp, *path, " ", info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec,
-                    ".", info.st_mtim.tv_nsec, "\n");
-  }
-  return stamp;
+  return FileStamp({paths.ca, paths.cert, paths.key, paths.issuer_cert, paths.issuer_key});
 }
 
 absl::Status ServerTls::Reload() {

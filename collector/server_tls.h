@@ -29,6 +29,7 @@ class ServerTls {
     std::string root_fingerprint;
     std::optional<TrustAnchors> anchors;
     std::optional<Issuer> issuer;
+    std::string issuer_serial;  // empty: no issuer
   };
 
   /// Errors: kFailedPrecondition when the texts cannot be used: no key pair, or the certificate is

@@ -1,5 +1,6 @@
 #include "collector/trust.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -97,8 +98,14 @@ void Trust::Work(const std::stop_token& stop) {
 }
 
 void Trust::Refresh() {
+  const std::string issuer = parts_.tls == nullptr ? "" : parts_.tls->current()->issuer_serial;
   if (parts_.tls != nullptr && parts_.tls->Refresh()) {
-    parts_.gate.SetAnchors(*parts_.tls->current()->anchors);
+    const auto now = parts_.tls->current();
+    parts_.gate.SetAnchors(*now->anchors);
+    if (now->issuer_serial != issuer && !issuer.empty()) {
+      Tell("issuer", "", now->issuer_serial,
+           absl::StrCat("another CA issues now; the former one was ", issuer));
+    }
   }
   parts_.gate.CloseUntrusted();
   // A stream that came up just while its host was retired has brought it back.
@@ -121,13 +128,23 @@ void Trust::Tell(const std::string& kind, const std::string& host, const std::st
   parts_.events.Append(std::move(event));
 }
 
-absl::StatusOr<std::string> Trust::Issue(const std::string& public_key, Role role,
-                                         const std::string& name) const {
-  if (parts_.tls == nullptr || !parts_.tls->current()->issuer.has_value()) {
+absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Trust::Issuing() const {
+  const auto now = parts_.tls == nullptr ? nullptr : parts_.tls->current();
+  if (now == nullptr || !now->issuer.has_value()) {
     return absl::FailedPreconditionError(
         "this collector has no issuing key (trust.issuer_cert and issuer_key in collector.yaml)");
   }
-  const std::shared_ptr<const ServerTls::Current> tls = parts_.tls->current();
+  if (parts_.store.IsRevoked(now->issuer_serial)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the issuing CA ", now->issuer_serial,
+                     " is revoked: give the collector another one (fleetctl ca issuing)"));
+  }
+  return now;
+}
+
+absl::StatusOr<std::string> Trust::Issue(const std::string& public_key, Role role,
+                                         const std::string& name) const {
+  FLEET_ASSIGN_OR_RETURN(const auto tls, Issuing());
   CertificateSpec spec;
   spec.common_name = spec.name = name;
   spec.role = role;
@@ -217,23 +234,35 @@ absl::StatusOr<v1::EnrollReply> Trust::Enroll(const Identity& caller,
                                               const v1::EnrollRequest& request) {
   FLEET_ASSIGN_OR_RETURN(const Role role, MemberRole(request.role()));
   FLEET_RETURN_IF_ERROR(CheckName(request.name()));
-  if (parts_.tls == nullptr || !parts_.tls->current()->issuer.has_value()) {
-    return absl::FailedPreconditionError(
-        "this collector has no issuing key (trust.issuer_cert and issuer_key in collector.yaml)");
-  }
+  FLEET_ASSIGN_OR_RETURN(const auto tls, Issuing());
   FLEET_ASSIGN_OR_RETURN(const std::string secret,
                          parts_.store.MakeToken({role, request.name()}, By(caller)));
   Tell("enrolled", HostOf(role, request.name()), request.name(),
        absl::StrCat(By(caller), " made a token for ", RoleName(role), " ", request.name()));
   v1::EnrollReply reply;
   reply.set_token(secret);
-  reply.set_pin(parts_.tls->current()->root_fingerprint);
+  reply.set_pin(tls->root_fingerprint);
   reply.set_collector(parts_.address);
   reply.set_seconds(absl::ToDoubleSeconds(TrustStore::kTokenLife));
   return reply;
 }
 
 // ---- out ------------------------------------------------------------------------------------
+
+absl::Status Trust::MayRevoke(const Identity& caller, const std::string& serial) const {
+  if (parts_.tls != nullptr && serial == parts_.tls->current()->issuer_serial) {
+    return absl::FailedPreconditionError(
+        "that is the CA that issues here now: nobody could come in any more, nor could you. "
+        "Give the collector another one first (fleetctl ca issuing)");
+  }
+  const std::vector<std::string>& chain = caller.check.serials;
+  if (chain.size() > 1 && std::find(chain.begin() + 1, chain.end(), serial) != chain.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("that is the CA of your own certificate, ", chain.front(),
+                     ". First, on the machine of the collector: fleetctl ca admin ", caller.name));
+  }
+  return absl::OkStatus();
+}
 
 absl::StatusOr<v1::RevokeReply> Trust::Revoke(const Identity& caller,
                                               const v1::RevokeRequest& request) {
@@ -246,6 +275,7 @@ absl::StatusOr<v1::RevokeReply> Trust::Revoke(const Identity& caller,
         serial.find_first_not_of("0123456789abcdef") != std::string::npos) {
       return absl::InvalidArgumentError(absl::StrCat(Quote(serial), " is no serial number"));
     }
+    FLEET_RETURN_IF_ERROR(MayRevoke(caller, serial));
     FLEET_ASSIGN_OR_RETURN(const std::optional<CertificateRecord> record,
                            parts_.store.RevokeSerial(serial, why));
     reply.add_serials(serial);
@@ -273,6 +303,14 @@ absl::StatusOr<v1::RevokeReply> Trust::Revoke(const Identity& caller,
   return reply;
 }
 
+absl::StatusOr<bool> Trust::Knows(const std::string& host) const {
+  if (parts_.knows(host)) return true;
+  FLEET_ASSIGN_OR_RETURN(const std::vector<CertificateRecord> records, parts_.store.Certificates());
+  return std::any_of(records.begin(), records.end(), [&](const CertificateRecord& record) {
+    return record.role == Role::kAgent && record.name == host;
+  });
+}
+
 absl::StatusOr<v1::RetireReply> Trust::Retire(const Identity& caller,
                                               const v1::RetireRequest& request) {
   FLEET_RETURN_IF_ERROR(CheckName(request.host()));
@@ -282,6 +320,11 @@ absl::StatusOr<v1::RetireReply> Trust::Retire(const Identity& caller,
     reply.set_known(true);
     Tell("restored", request.host(), "", absl::StrCat("taken back in by ", By(caller)));
     return reply;
+  }
+  FLEET_ASSIGN_OR_RETURN(const bool known, Knows(request.host()));
+  if (!known) {
+    return absl::NotFoundError(
+        absl::StrCat("no host ", request.host(), " is known here; see fleetctl hosts"));
   }
   FLEET_RETURN_IF_ERROR(parts_.store.Retire(request.host(), By(caller)));
   // Its streams first: one that goes on would bring it back.

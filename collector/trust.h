@@ -29,6 +29,8 @@ struct TrustParts {
   Clock& clock;
   ServerTls* tls = nullptr;  // null: plaintext
   absl::Duration certificate_lifetime;
+  /// Whether a host is served, or has history.
+  std::function<bool(const std::string&)> knows;
   /// Drops a host from what is served; whether it was there.
   std::function<bool(const std::string&)> forget;
   /// Where agents find this collector; empty: it listens on every address.
@@ -67,6 +69,13 @@ class Trust {
  private:
   void Work(const std::stop_token& stop);
   void Refresh();
+  /// Who issues here now. Errors: kFailedPrecondition without an issuing key, or when that CA is
+  /// revoked.
+  absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Issuing() const;
+  /// Whether anybody here has heard of a host. Errors: of the database.
+  absl::StatusOr<bool> Knows(const std::string& host) const;
+  /// Whether an admin may revoke this serial: not what he and all others stand on.
+  absl::Status MayRevoke(const Identity& caller, const std::string& serial) const;
   absl::StatusOr<std::string> Issue(const std::string& public_key, Role role,
                                     const std::string& name) const;
   void Tell(const std::string& kind, const std::string& host, const std::string& subject,

@@ -57,7 +57,7 @@ int List(const Context& context) {
               v1::VERDICT_OK, -1);
   }
   const ViewOptions view = TerminalView();
-  std::cout << table.Render(view.width, view.color);
+  std::cout << table.Render(view.table_width(), view.color);
   return 0;
 }
 

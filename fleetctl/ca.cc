@@ -107,12 +107,18 @@ absl::Status InitCa(const std::string& directory, absl::string_view collector_na
   return NewAdmin(layout.collector, layout.admin, admin_name, now).status();
 }
 
-absl::Status NewIssuing(const std::string& directory, absl::string_view collector_name,
-                        absl::Time now) {
+absl::StatusOr<std::string> NewIssuing(const std::string& directory,
+                                       absl::string_view collector_name, absl::Time now) {
   FLEET_RETURN_IF_ERROR(CheckName(collector_name));
   const CaLayout layout(directory);
   FLEET_ASSIGN_OR_RETURN(const Issuer root, ReadIssuer(layout.root_cert, layout.root_key));
-  return MakeCollector(layout, root, collector_name, now);
+  std::string former;
+  if (const auto pem = ReadSecretFile(layout.collector + "/issuer.pem"); pem.ok()) {
+    FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(*pem));
+    former = facts.serial;
+  }
+  FLEET_RETURN_IF_ERROR(MakeCollector(layout, root, collector_name, now));
+  return former;
 }
 
 absl::StatusOr<std::string> NewAdmin(const std::string& issuer, const std::string& out,

@@ -29,9 +29,9 @@ absl::Status InitCa(const std::string& directory, absl::string_view collector_na
                     absl::string_view admin_name, absl::Time now);
 
 /// Makes a new issuing CA and a new certificate of the collector, into collector/, with the root of
-/// root/.
-absl::Status NewIssuing(const std::string& directory, absl::string_view collector_name,
-                        absl::Time now);
+/// root/. Returns the serial of the issuing CA that was there before; empty: none was.
+absl::StatusOr<std::string> NewIssuing(const std::string& directory,
+                                       absl::string_view collector_name, absl::Time now);
 
 /// Makes a new admin, without asking the collector, by the issuing CA in the directory `issuer` (a
 /// copy of collector/, or the collector's own), into the directory `out`. Returns its serial.

@@ -51,15 +51,22 @@ int Init(const Arguments& arguments) {
 }
 
 int Issuing(const Arguments& arguments) {
-  const absl::Status status = NewIssuing(arguments.directory, arguments.collector, absl::Now());
-  if (!status.ok()) return Fail(status);
-  std::cout
-      << "A new issuing CA is in " << arguments.directory
-      << "/collector/. On the machine of the collector, as root:\n\n"
-      << InstallLines(arguments.directory)
-      << "\nThe collector takes it over within seconds. Certificates of the former issuing CA "
-         "stay good until they\nend; when its key was stolen, revoke it: fleetctl revoke "
-         "SERIAL, and let every host join again.\n";
+  const absl::StatusOr<std::string> former =
+      NewIssuing(arguments.directory, arguments.collector, absl::Now());
+  if (!former.ok()) return Fail(former.status());
+  std::cout << "A new issuing CA is in " << arguments.directory
+            << "/collector/. On the machine of the collector, as root:\n\n";
+  if (former->empty()) {
+    std::cout << "    openssl x509 -noout -serial -in " << kCollectorTls
+              << "/issuer.pem    # the former one's, to be noted\n";
+  }
+  std::cout << InstallLines(arguments.directory)
+            << "\nThe collector takes it over within seconds. Certificates of the former issuing "
+               "CA stay good until they\nend. When its key was stolen, make yourself a certificate "
+               "of the new one there, and end the former one:\n\n    fleetctl ca admin "
+            << Environment("USER", "NAME") << "\n    fleetctl revoke "
+            << (former->empty() ? "SERIAL" : *former)
+            << "\n\nThen every host and every other admin joins again.\n";
   return 0;
 }
 

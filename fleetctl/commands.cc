@@ -28,7 +28,8 @@ std::string Environment(const char* name, const std::string& otherwise) {
 ViewOptions TerminalView() {
   ViewOptions view;
   winsize size = {};
-  if (::isatty(STDOUT_FILENO) == 1) {
+  view.cut = ::isatty(STDOUT_FILENO) == 1;
+  if (view.cut) {
     view.color = Environment("NO_COLOR", "").empty() && Environment("TERM", "dumb") != "dumb";
     if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
       view.width = size.ws_col;
@@ -36,6 +37,7 @@ ViewOptions TerminalView() {
   int columns = 0;
   if (absl::SimpleAtoi(Environment("COLUMNS", ""), &columns) && columns >= 40) {
     view.width = static_cast<size_t>(columns);
+    view.cut = true;
   }
   return view;
 }

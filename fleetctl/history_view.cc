@@ -126,19 +126,33 @@ std::string RenderHistoryCsv(const v1::SeriesReply& reply) {
   return out;
 }
 
+namespace {
+
+/// Of a serial, as much as tells it from others, when the row must fit.
+std::string Subject(const v1::EventsReply::Event& event, bool cut) {
+  constexpr size_t kSerialKept = 12;
+  const std::string& text = event.subject().empty() ? event.kind() : event.subject();
+  const bool serial = text.size() >= 32 && text.find_first_not_of("0123456789abcdef") == text.npos;
+  return cut && serial ? Fit(text, kSerialKept) : text;
+}
+
+std::string Change(const v1::EventsReply::Event& event) {
+  if (event.from().empty() && event.to().empty()) return event.kind();
+  if (event.kind() == "refused") return absl::StrCat("refused: ", event.to());
+  return absl::StrCat(event.from().empty() ? "new" : event.from(), " → ", event.to());
+}
+
+}  // namespace
+
 std::string RenderEvents(const v1::EventsReply& reply, const ViewOptions& options) {
   if (reply.events().empty()) return "no events in that time\n";
   Table table({"TIME (UTC)", "HOST", "WHAT", "CHANGE", "WHY"});
   for (const v1::EventsReply::Event& event : reply.events()) {
-    const std::string change =
-        event.from().empty() && event.to().empty()
-            ? event.kind()
-            : absl::StrCat(event.from().empty() ? "new" : event.from(), " → ", event.to());
     table.Add({TimeText(event.unix_seconds()), event.host().empty() ? "-" : event.host(),
-               event.subject().empty() ? event.kind() : event.subject(), change, event.text()},
+               Subject(event, options.cut), Change(event), event.text()},
               v1::VERDICT_OK, -1);
   }
-  std::string out = table.Render(options.width, options.color);
+  std::string out = table.Render(options.table_width(), options.color);
   if (reply.more()) absl::StrAppend(&out, "older ones are left out: see --until\n");
   return out;
 }

@@ -71,7 +71,7 @@ std::string RenderHosts(const v1::StatusReply& reply, const v1::CertificatesRepl
         {host, "absent", "-", "-", "-", StateOf(certificate, certificates.now_seconds()), "", ""},
         v1::VERDICT_OK, -1);
   }
-  return table.Render(options.width, options.color);
+  return table.Render(options.table_width(), options.color);
 }
 
 std::string RenderCertificates(const v1::CertificatesReply& certificates,
@@ -89,7 +89,7 @@ std::string RenderCertificates(const v1::CertificatesReply& certificates,
                        : StateOf(one, certificates.now_seconds())},
         one.revoked() ? v1::VERDICT_UNKNOWN : v1::VERDICT_OK, 4);
   }
-  return table.Render(options.width, options.color);
+  return table.Render(options.table_width(), options.color);
 }
 
 }  // namespace fleet::ctl

@@ -71,7 +71,7 @@ std::string RenderProbes(const v1::ProbesReply& reply, const ViewOptions& option
                Reason(probe)},
               probe.verdict(), 2);
   }
-  return table.Render(options.width, options.color);
+  return table.Render(options.table_width(), options.color);
 }
 
 std::string RenderProbesJson(const v1::ProbesReply& reply) {
@@ -125,7 +125,7 @@ std::string RenderDowntimes(const v1::DowntimesReply& reply, const ViewOptions& 
                absl::StrCat(lasted, open ? ", still down" : ""), downtime.probe(), error},
               open ? v1::VERDICT_CRIT : v1::VERDICT_OK, open ? 1 : -1);
   }
-  return table.Render(options.width, options.color);
+  return table.Render(options.table_width(), options.color);
 }
 
 std::string RenderDowntimesJson(const v1::DowntimesReply& reply) {

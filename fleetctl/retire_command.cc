@@ -25,7 +25,7 @@ int Run(const Context& context, const Arguments& arguments) {
   }
   std::cout << arguments.host << " is retired: its series and its status are gone, its certificate "
             << "is revoked, its history stays.\n"
-            << (reply->known() ? "" : "The collector had heard nothing of it.\n")
+            << (reply->known() ? "" : "It was not heard of since the collector started.\n")
             << "Within a day, back with: fleetctl retire --undo " << arguments.host << "\n";
   return 0;
 }

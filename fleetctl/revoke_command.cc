@@ -37,10 +37,14 @@ int Run(const Context& context, const Arguments& arguments) {
   const auto reply = Revoke(context.client, request);
   if (!reply.ok()) return Fail(reply.status());
   std::cout << "Revoked" << (reply->name().empty() ? "" : ", of " + reply->name()) << ": "
-            << absl::StrJoin(reply->serials(), " ")
-            << "\nWhat it had open is closed. To let it in again: fleetctl enroll "
-            << (arguments.admin ? "--admin " : "")
-            << (reply->name().empty() ? "NAME" : reply->name()) << "\n";
+            << absl::StrJoin(reply->serials(), " ") << "\n";
+  if (reply->name().empty()) {
+    std::cout << "No host and no admin is known by it. If it is a former issuing CA's, what it "
+                 "signed is refused from now on.\n";
+    return 0;
+  }
+  std::cout << "What it had open is closed. To let it in again: fleetctl enroll "
+            << (arguments.admin ? "--admin " : "") << reply->name() << "\n";
   return 0;
 }
 

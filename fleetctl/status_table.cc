@@ -220,7 +220,7 @@ std::string HostTable(const v1::StatusReply& reply, const ViewOptions& options) 
                HostCounts(*host)},
               host->verdict(), 1);
   }
-  return table.Render(options.width, options.color);
+  return table.Render(options.table_width(), options.color);
 }
 
 std::string CheckTable(const v1::StatusReply& reply, const ViewOptions& options) {
@@ -239,7 +239,7 @@ std::string CheckTable(const v1::StatusReply& reply, const ViewOptions& options)
       }
     }
   }
-  return table.Render(options.wide ? 0 : options.width, options.color);
+  return table.Render(options.wide ? 0 : options.table_width(), options.color);
 }
 
 }  // namespace

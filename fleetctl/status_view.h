@@ -11,9 +11,13 @@ namespace fleet::ctl {
 
 struct ViewOptions {
   size_t width = 80;  // columns; reasons are wrapped to it
+  bool cut = true;    // rows of tables too are kept to it; not for who reads them by a program
   bool color = false;
   bool wide = false;    // every check and item, not just what is wrong
   bool detail = false;  // the reply is of one host: all its checks
+
+  /// For Table::Render.
+  size_t table_width() const { return cut ? width : 0; }
 };
 
 /// Worst first, one row a host, then what is wrong: causes with their reasons under the table, what

@@ -407,6 +407,18 @@ void ProbeBook::Observe(ProbeLook look) {
   Push(std::move(waiting));
 }
 
+void ProbeBook::ForgetVantage(const std::string& vantage) {
+  MutexLock lock(mutex_);
+  for (auto& [token, entry] : entries_) {
+    const size_t known = std::erase_if(
+        entry.samples, [&](const auto& sample) { return sample.first.first == vantage; });
+    entry.confirmation.Forget(vantage);
+    if (known == 0) continue;
+    entry.dirty = true;
+    entry.cached.reset();
+  }
+}
+
 void ProbeBook::Push(Waiting waiting) {
   MutexLock lock(queue_mutex_);
   if (queue_.size() >= kQueueMax) {

@@ -94,6 +94,9 @@ class ProbeBook final : public Probes, public PlanSource {
   std::vector<std::string> Hurried() const override;
   void TakeLook(const std::string& vantage, probe::Look look) override;
 
+  /// What this vantage saw last is not told any more, and decides nothing. Its history stays.
+  void ForgetVantage(const std::string& vantage);
+
   /// No more looks are begun, and those that run are not taken any more.
   void StopLooking();
 

@@ -71,6 +71,10 @@ class Confirmation {
   };
 
   Turned Look(const ConfirmLook& look, const ConfirmRule& rule);
+  /// Forgets what one vantage saw: it looks no more.
+  void Forget(const std::string& vantage) {
+    std::erase_if(memory_.lanes, [&](const auto& lane) { return lane.first.first == vantage; });
+  }
   /// Forgets everything: the probe is asked something else now.
   void Reset() { memory_ = {}; }
 

@@ -35,7 +35,10 @@ class ProbeSide {
   /// Whom streams of agents tell what they see.
   VantageHub& vantages() { return vantages_; }
   /// A host that was retired looks at nothing for us any more.
-  void ForgetVantage(const std::string& host) { vantages_.Forget(host); }
+  void ForgetVantage(const std::string& host) {
+    vantages_.Forget(host);
+    book_->ForgetVantage(host);
+  }
 
   /// /sd/probes and /probe.
   std::vector<Routes::Route> Paths();

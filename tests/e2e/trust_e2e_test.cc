@@ -2,13 +2,19 @@
 #include <re2/re2.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "collector/events.h"
+#include "common/join_token.h"
+#include "common/x509_issue.h"
 #include "tests/support/fleet_processes.h"
 #include "tests/support/matchers.h"
 #include "tests/support/test_ca.h"
+#include "tests/support/web_server.h"
 
 namespace fleet::test {
 namespace {
@@ -18,6 +24,14 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 std::string Program(absl::string_view name) { return absl::StrCat(FLEET_BIN_DIR, "/", name); }
+
+std::vector<std::string> FilesIn(const std::string& directory) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  return files;
+}
 
 /// Who calls: a directory with ca.pem, cert.pem and key.pem.
 struct Who {
@@ -44,7 +58,8 @@ class TrustE2eTest : public ::testing::Test {
     std::fprintf(stderr, "---- collector\n%s", CollectorLog().c_str());
   }
 
-  void StartCollector(const std::string& more = "") {
+  /// `wrapper`: a program, with its arguments, that starts the collector.
+  void StartCollector(const std::string& more = "", const std::vector<std::string>& wrapper = {}) {
     WriteFile(dir_ / "collector.yaml",
               absl::StrCat("grpc: {listen: \"127.0.0.1:", grpc_port_,
                            "\"}\nhttp: {listen: \"127.0.0.1:0\"}\ndata_dir: ", dir_ / "collector",
@@ -55,7 +70,8 @@ class TrustE2eTest : public ::testing::Test {
     check.emplace_back("--check-config");
     const Output checked = RunProgram(check);
     ASSERT_EQ(checked.exit_code, 0) << checked.text;
-    std::vector<std::string> run = argv;
+    std::vector<std::string> run = wrapper;
+    run.insert(run.end(), argv.begin(), argv.end());
     run.insert(run.end(), {"--ports-file", dir_ / "ports"});
     ::unlink((dir_ / "ports").c_str());
     collector_ =
@@ -84,12 +100,16 @@ class TrustE2eTest : public ::testing::Test {
   }
   Output Ctl(std::vector<std::string> arguments) { return Ctl(std::move(arguments), admin_); }
 
-  /// Lets `host` join; its agent.yaml and data_dir are named after it.
-  Output Join(const std::string& host, const std::string& token) {
+  void WriteAgentConfig(const std::string& host) {
     WriteFile(dir_ / host + ".yaml",
               absl::StrCat("collector: ", Grpc(), "\ndata_dir: ", dir_ / host,
                            "\ninterval: 1s\necho: {enabled: false}\nchecks: {postgres: off, redis: "
-                           "off, sidekiq: off, minio: off, systemd: off}\n"));
+                           "off, sidekiq: off, minio: off, systemd: off}\nprobes: {allow: "
+                           "[\"127.0.0.1\"]}\n"));
+  }
+  /// Lets `host` join; its agent.yaml and data_dir are named after it.
+  Output Join(const std::string& host, const std::string& token) {
+    WriteAgentConfig(host);
     return RunProgram({Program("fleet-agent"), "--config", dir_ / host + ".yaml", "join", token});
   }
   std::string Token(const std::string& host) {
@@ -103,8 +123,10 @@ class TrustE2eTest : public ::testing::Test {
         Process::Options{dir_ / host + ".log", {}, "", ""}));
   }
   std::string AgentLog(const std::string& host) const { return ReadFile(dir_ / host + ".log"); }
-  bool IsUp(const std::string& host) {
-    const auto status = nlohmann::json::parse(Ctl({"status", "-o", "json"}).text, nullptr, false);
+  bool IsUp(const std::string& host) { return IsUp(host, admin_); }
+  bool IsUp(const std::string& host, const Who& who) {
+    const auto status =
+        nlohmann::json::parse(Ctl({"status", "-o", "json"}, who).text, nullptr, false);
     if (!status.is_object()) return false;
     for (const auto& one : status["hosts"]) {
       if (one["name"] == host) return one["up"] == true;
@@ -126,6 +148,18 @@ class TrustE2eTest : public ::testing::Test {
       return false;
     })) << "no event says "
         << reason;
+  }
+  /// Starts an agent with somebody's certificate and waits until its log says why it is refused.
+  void ExpectAgentRefused(const std::string& host, const Who& who, const std::string& reason) {
+    ::mkdir((dir_ / host).c_str(), 0700);
+    ASSERT_EQ(Shell(absl::StrCat("cp -r ", who.directory, " ", dir_ / host, "/tls")).exit_code, 0);
+    WriteAgentConfig(host);
+    StartAgent(host);
+    EXPECT_TRUE(WaitFor([&] {
+      return absl::StrContains(AgentLog(host), absl::StrCat("refused (", reason, ")"));
+    })) << AgentLog(host);
+    agents_.pop_back();
+    ExpectRefusal(reason);
   }
   Who Write(const std::string& name, const TlsIdentity& identity) {
     const std::string directory = dir_ / name;
@@ -216,9 +250,12 @@ TEST_F(TrustE2eTest, WhoeverKnocksIsRefusedByItsReasonAndLearnsNothing) {
     EXPECT_THAT(output.text, Not(HasSubstr("tempo")));
     ExpectRefusal(reason);
   };
-  TlsIdentity foreign = TestCa().Issue(Role::kAdmin, "rado");
-  foreign.ca = ReadFile(dir_ / "ca/root/ca.pem");
-  expect_nothing(Ctl({"status"}, Write("foreign", foreign)), "unknown_ca");
+  const auto of_fleet = [&](TlsIdentity identity) {
+    identity.ca = ReadFile(dir_ / "ca/root/ca.pem");
+    return identity;
+  };
+  expect_nothing(Ctl({"status"}, Write("foreign", of_fleet(TestCa().Issue(Role::kAdmin, "rado")))),
+                 "unknown_ca");
   expect_nothing(Ctl({"status"}, Write("expired", Forge(Role::kAdmin, "rado", -absl::Hours(99),
                                                         -absl::Minutes(1)))),
                  "expired");
@@ -228,15 +265,24 @@ TEST_F(TrustE2eTest, WhoeverKnocksIsRefusedByItsReasonAndLearnsNothing) {
   expect_nothing(
       Ctl({"status"}, Write("host", Forge(Role::kAgent, "onix", -absl::Hours(1), absl::Hours(1)))),
       "wrong_role");
-  // An admin's certificate where an agent's is needed.
-  ::mkdir((dir_ / "mallory").c_str(), 0700);
-  ASSERT_EQ(Shell(absl::StrCat("cp -r ", dir_ / "ca/admin ", dir_ / "mallory/tls")).exit_code, 0);
-  WriteFile(dir_ / "mallory.yaml",
-            absl::StrCat("collector: ", Grpc(), "\ndata_dir: ", dir_ / "mallory", "\n"));
-  StartAgent("mallory");
-  EXPECT_TRUE(WaitFor([&] {
-    return absl::StrContains(AgentLog("mallory"), "refused (wrong_role)");
-  })) << AgentLog("mallory");
+  const Who anna{dir_ / "anna"};
+  ASSERT_EQ(Ctl({"join", Ctl({"enroll", "--admin", "anna", "--quiet"}).text}, anna).exit_code, 0);
+  ASSERT_EQ(Ctl({"revoke", "--admin", "anna"}).exit_code, 0);
+  expect_nothing(Ctl({"status"}, anna), "revoked");
+  // The same as an agent, whose log has to say it.
+  ExpectAgentRefused("a1", Write("a-foreign", of_fleet(TestCa().Issue(Role::kAgent, "a1"))),
+                     "unknown_ca");
+  ExpectAgentRefused("a2",
+                     Write("a-old", Forge(Role::kAgent, "a2", -absl::Hours(99), -absl::Minutes(1))),
+                     "expired");
+  ExpectAgentRefused("a3",
+                     Write("a-new", Forge(Role::kAgent, "a3", absl::Hours(1), absl::Hours(99))),
+                     "not_yet_valid");
+  ExpectAgentRefused("a4", admin_, "wrong_role");
+  ASSERT_EQ(Join("a5", Token("a5")).exit_code, 0);
+  const Who a5{dir_ / "a5/tls"};
+  ASSERT_EQ(Ctl({"revoke", "a5"}).exit_code, 0);
+  ExpectAgentRefused("a6", a5, "revoked");
   // None at all: what curl can say to it.
   const Output none = Shell(absl::StrCat(
       "curl -sk --http2-prior-knowledge -m 10 -D - -o /dev/null -X POST -H 'content-type: "
@@ -247,22 +293,41 @@ TEST_F(TrustE2eTest, WhoeverKnocksIsRefusedByItsReasonAndLearnsNothing) {
   ExpectRefusal("no_certificate");
 }
 
-TEST_F(TrustE2eTest, ATokenOpensOnce) {
+TEST_F(TrustE2eTest, ATokenOpensOnceForTenMinutesAndIsKeptNowhere) {
   StartCollector();
   const std::string token = Token("tempo");
+  const std::string late = Token("late");
   ASSERT_EQ(Join("tempo", token).exit_code, 0);
-  const Output again = Join("thief", token);
-  EXPECT_EQ(again.exit_code, 1);
-  EXPECT_THAT(again.text, HasSubstr("refused (token_used)"));
-  EXPECT_EQ(ReadFile(dir_ / "thief/tls/cert.pem"), "");
-  ExpectRefusal("token_used");
-  // The token itself is kept nowhere.
-  const Output found = Shell(absl::StrCat("grep -rlF '", std::string(token.substr(0, 40)), "' ",
-                                          dir_ / "collector", " ", dir_ / "collector.log"));
-  EXPECT_EQ(found.text, "");
+  const auto expect_refused = [&](const std::string& bad, const std::string& reason) {
+    const Output output = Join("thief", bad);
+    EXPECT_EQ(output.exit_code, 1);
+    EXPECT_THAT(output.text, HasSubstr(absl::StrCat("refused (", reason, ")")));
+    EXPECT_EQ(ReadFile(dir_ / "thief/tls/cert.pem"), "");
+    ExpectRefusal(reason);
+  };
+  expect_refused(token, "token_used");
+  const auto parsed = ParseJoinToken(token);
+  ASSERT_THAT(parsed, IsOk());
+  JoinToken made_up = *parsed;
+  made_up.secret.back() = static_cast<char>(made_up.secret.back() ^ 1);
+  expect_refused(FormatJoinToken(made_up), "token_unknown");
+  // No form of the secret lies anywhere; that of its hash shows that this way of looking finds.
+  std::string kept = CollectorLog();
+  for (const std::string& file : FilesIn(dir_ / "collector")) kept += ReadFile(file);
+  EXPECT_THAT(kept, HasSubstr(absl::BytesToHexString(Sha256(parsed->secret))));
+  for (const std::string& form :
+       {parsed->secret, absl::BytesToHexString(parsed->secret),
+        absl::Base64Escape(parsed->secret).substr(0, 20),
+        absl::WebSafeBase64Escape(parsed->secret).substr(0, 20), token.substr(0, 30)}) {
+    EXPECT_EQ(kept.find(form), std::string::npos) << absl::BytesToHexString(form);
+  }
+  // Eleven minutes later by the collector's clock.
+  collector_->Stop();
+  StartCollector("", {"faketime", "-f", "+11m"});
+  expect_refused(late, "token_expired");
 }
 
-TEST_F(TrustE2eTest, RevocationIsAtOnceAndRetirementCanBeUndone) {
+TEST_F(TrustE2eTest, RevocationIsAtOnce) {
   StartCollector();
   for (const char* host : {"tempo", "parasect"}) {
     ASSERT_EQ(Join(host, Token(host)).exit_code, 0);
@@ -274,18 +339,59 @@ TEST_F(TrustE2eTest, RevocationIsAtOnceAndRetirementCanBeUndone) {
                       absl::Seconds(2)))
       << AgentLog("tempo");
   EXPECT_THAT(Ctl({"hosts"}).text, HasSubstr("revoked"));
+  // A host that joins anew while it runs: other files under the agent, and it goes on with them.
+  EXPECT_TRUE(IsUp("parasect"));
+  ASSERT_EQ(Join("parasect", Token("parasect")).exit_code, 0);
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        const std::string log = AgentLog("parasect");
+        const size_t lost = log.find("refused (revoked)");  // that was the former certificate
+        return lost != std::string::npos &&
+               log.find("msg=\"connected\"", lost) != std::string::npos;
+      },
+      absl::Seconds(15)))
+      << AgentLog("parasect");
+  EXPECT_TRUE(WaitFor([&] { return IsUp("parasect"); }));
+}
 
+TEST_F(TrustE2eTest, RetirementTakesAHostOutAndCanBeUndone) {
+  if (!WebServer::Available()) GTEST_SKIP() << "nginx is not installed";
+  WebServer site;
+  ASSERT_TRUE(site.Serve("return 200 hello;"));
+  StartCollector(absl::StrCat("probes:\n  - {name: site, token: site, url: \"", site.url(),
+                              "\", period: 1s, vantages: [tempo, parasect]}\n"));
+  for (const char* host : {"tempo", "parasect"}) {
+    ASSERT_EQ(Join(host, Token(host)).exit_code, 0);
+    StartAgent(host);
+  }
+  const auto looks = [&](const std::string& host) {
+    return absl::StrContains(HttpGet(http_ + "/metrics").body,
+                             absl::StrCat("vantage=\"", host, "\"}"));
+  };
+  for (const char* host : {"tempo", "parasect"}) {
+    ASSERT_TRUE(WaitFor([&] { return IsUp(host) && looks(host); })) << AgentLog(host);
+  }
+  EXPECT_EQ(Ctl({"retire", "tpyo"}).exit_code, 64);  // nobody of that name
   ASSERT_EQ(Ctl({"retire", "parasect"}).exit_code, 0);
+  // At once: no series of it, none of probes by it, not in the status; its history answers.
+  const std::string metrics = HttpGet(http_ + "/metrics").body;
+  EXPECT_THAT(metrics, Not(HasSubstr("parasect")));
+  EXPECT_THAT(metrics, HasSubstr("probe_success"));
   EXPECT_THAT(Ctl({"status", "-o", "json"}).text, Not(HasSubstr("parasect")));
-  EXPECT_THAT(HttpGet(http_ + "/metrics").body, Not(HasSubstr("parasect")));
   EXPECT_THAT(Ctl({"hosts"}).text, HasSubstr("retired"));
+  const Output history = Ctl({"history", "parasect", "node_load1", "--since", "10m", "-o", "csv"});
+  EXPECT_EQ(history.exit_code, 0) << history.text;
+  EXPECT_THAT(history.text, HasSubstr("Z,\"\",")) << "nothing of what it reported";
   EXPECT_TRUE(WaitFor([&] { return absl::StrContains(AgentLog("parasect"), "is retired"); }))
       << AgentLog("parasect");
+  EXPECT_THAT(HttpGet(http_ + "/metrics").body, Not(HasSubstr("parasect")));
+
   ASSERT_EQ(Ctl({"retire", "--undo", "parasect"}).exit_code, 0);
   // It would try again by itself, but who is refused takes its time.
   agents_.back()->Stop();
   StartAgent("parasect");
-  EXPECT_TRUE(WaitFor([&] { return IsUp("parasect"); })) << AgentLog("parasect");
+  EXPECT_TRUE(WaitFor([&] { return IsUp("parasect") && looks("parasect"); }))
+      << AgentLog("parasect");
   EXPECT_EQ(Ctl({"retire", "--undo", "parasect"}).exit_code, 64);
 }
 
@@ -306,8 +412,9 @@ TEST_F(TrustE2eTest, AnAgentRenewsByItselfAndSaysWhenItIsTooLate) {
   StartCollector();
   EXPECT_TRUE(WaitFor([&] { return absl::StrContains(AgentLog("tempo"), "refused (expired)"); }))
       << AgentLog("tempo");
-  // It joins again while it runs, and is back without a restart.
+  // It joins again while it runs, and is back without a restart and without a refusal's pause.
   ASSERT_EQ(Join("tempo", Token("tempo")).exit_code, 0);
+  EXPECT_TRUE(WaitFor([&] { return IsUp("tempo"); }, absl::Seconds(15))) << AgentLog("tempo");
 }
 
 TEST_F(TrustE2eTest, ALostAdminIsMadeAnewWhereTheIssuingKeyIs) {
@@ -320,7 +427,7 @@ TEST_F(TrustE2eTest, ALostAdminIsMadeAnewWhereTheIssuingKeyIs) {
       << "a second init would bury the first CA";
 }
 
-TEST_F(TrustE2eTest, AnotherIssuingCaTakesOverWhileEverythingRuns) {
+TEST_F(TrustE2eTest, AnotherIssuingCaTakesOverWhileEverythingRunsAndTheFormerOneIsRevoked) {
   StartCollector();
   ASSERT_EQ(Join("tempo", Token("tempo")).exit_code, 0);
   StartAgent("tempo");
@@ -328,17 +435,38 @@ TEST_F(TrustE2eTest, AnotherIssuingCaTakesOverWhileEverythingRuns) {
   const Output made = RunProgram(
       {Program("fleetctl"), "ca", "issuing", "--dir", dir_ / "ca", "--collector-name", "tempo"});
   ASSERT_EQ(made.exit_code, 0) << made.text;
+  std::string former;
+  ASSERT_TRUE(RE2::PartialMatch(made.text, "fleetctl revoke ([0-9a-f]{16,})", &former))
+      << made.text;
+  // While the former one still issues, its end would be everybody's.
+  EXPECT_THAT(Ctl({"revoke", former}).text, HasSubstr("the CA that issues here now"));
   ASSERT_EQ(
       Shell(absl::StrCat("install -m 600 ", dir_ / "ca", "/collector/* ", dir_ / "collector/tls"))
           .exit_code,
       0);
-  EXPECT_TRUE(
-      WaitFor([&] { return absl::StrContains(CollectorLog(), "certificates are read again"); }));
+  EXPECT_TRUE(WaitFor([&] {
+    return absl::StrContains(Ctl({"events"}).text, "the former one was " + former);
+  })) << CollectorLog();
   EXPECT_TRUE(IsUp("tempo"));
   EXPECT_THAT(CollectorLog(), Not(HasSubstr("agent disconnected")));
   ASSERT_EQ(Join("parasect", Token("parasect")).exit_code, 0);
   StartAgent("parasect");
   EXPECT_TRUE(WaitFor([&] { return IsUp("parasect"); })) << AgentLog("parasect");
+
+  // Its key was stolen: in the order that the program says.
+  EXPECT_THAT(Ctl({"revoke", former}).text, HasSubstr("fleetctl ca admin rado"));
+  const Output again = RunProgram({Program("fleetctl"), "ca", "admin", "rado", "--issuer",
+                                   dir_ / "collector/tls", "--out", dir_ / "rado"});
+  ASSERT_EQ(again.exit_code, 0) << again.text;
+  const Who rado{dir_ / "rado"};
+  ASSERT_EQ(Ctl({"revoke", former}, rado).exit_code, 0);
+  EXPECT_THAT(Ctl({"status"}).text, HasSubstr("refused (revoked)"));
+  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(AgentLog("tempo"), "refused (revoked)"); }))
+      << AgentLog("tempo");
+  const Output token = Ctl({"enroll", "--quiet", "tempo"}, rado);
+  ASSERT_EQ(Join("tempo", token.text).exit_code, 0);
+  EXPECT_TRUE(WaitFor([&] { return IsUp("tempo", rado); }, absl::Seconds(15))) << AgentLog("tempo");
+  EXPECT_TRUE(IsUp("parasect", rado));
 }
 
 TEST_F(TrustE2eTest, OurProgramsSpeakTls13) {

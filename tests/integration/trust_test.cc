@@ -265,10 +265,28 @@ TEST_F(TrustTest, ASerialIsEnoughEvenOfACertificateThatWasNeverSeen) {
   EXPECT_THAT(TryAgent(offline), HasCode(absl::StatusCode::kUnauthenticated));
   EXPECT_THAT(Revoke("", "nonsense"), HasCode(absl::StatusCode::kInvalidArgument));
   // A whole CA as well.
-  ASSERT_THAT(TryAgent(ca_.Issue(Role::kAgent, "parasect")), IsOk());
-  ASSERT_THAT(Revoke("", ReadCertificate(ca_.issuing().certificate_pem)->serial), IsOk());
-  EXPECT_THAT(TryAgent(ca_.Issue(Role::kAgent, "parasect")),
-              HasCode(absl::StatusCode::kUnauthenticated));
+  CertificateSpec spec = ca_.Spec(Role::kAgent, "unused");
+  spec.common_name = "former issuing CA";
+  spec.role.reset();
+  spec.ca_path_length = 0;
+  Issuer former;
+  former.key_pem = MakeKey();
+  former.certificate_pem = *IssueCertificate(*PublicKeyOfKey(former.key_pem), spec, ca_.root());
+  const TlsIdentity parasect =
+      ca_.IssueAs(ca_.Spec(Role::kAgent, "parasect"), former, former.certificate_pem);
+  ASSERT_THAT(TryAgent(parasect), IsOk());
+  ASSERT_THAT(Revoke("", ReadCertificate(former.certificate_pem)->serial), IsOk());
+  EXPECT_THAT(TryAgent(parasect), HasCode(absl::StatusCode::kUnauthenticated));
+}
+
+TEST_F(TrustTest, TheCaThatEverybodyStandsOnCannotBeRevokedByMistake) {
+  const std::string issuing = ReadCertificate(ca_.issuing().certificate_pem)->serial;
+  EXPECT_THAT(Revoke("", issuing),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("issues here now")));
+  EXPECT_THAT(
+      Revoke("", ReadCertificate(ca_.ca())->serial),
+      StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("the CA of your own certificate")));
+  EXPECT_THAT(Enroll("tempo"), IsOk());
 }
 
 TEST_F(TrustTest, ARevokedAdminSeesNothingMore) {
@@ -344,6 +362,8 @@ TEST_F(TrustTest, ListsWhoHasWhichCertificate) {
   Member("tempo");
   Member("parasect");
   ASSERT_THAT(Revoke("parasect"), IsOk());
+  EXPECT_THAT(Retire("onix"), StatusIs(absl::StatusCode::kNotFound, HasSubstr("no host onix")));
+  Member("onix");
   ASSERT_THAT(Retire("onix"), IsOk());
   v1::CertificatesReply reply;
   std::vector<std::string> lines;
@@ -356,9 +376,10 @@ TEST_F(TrustTest, ListsWhoHasWhichCertificate) {
     for (const v1::Certificate& one : reply.certificates()) {
       lines.push_back(absl::StrCat(one.role(), " ", one.name(), one.revoked() ? " revoked" : ""));
     }
-    return lines.size() == 3;
+    return lines.size() == 4;
   }));
-  EXPECT_THAT(lines, ::testing::ElementsAre("admin rado", "agent parasect revoked", "agent tempo"));
+  EXPECT_THAT(lines, ::testing::ElementsAre("admin rado", "agent onix revoked",
+                                            "agent parasect revoked", "agent tempo"));
   ASSERT_EQ(reply.retired_size(), 1);
   EXPECT_EQ(reply.retired(0).name(), "onix");
 }

@@ -98,6 +98,21 @@ TEST(EventsViewTest, OneLineEach) {
             "2023-11-14 22:14:20  parasect  limit     limit      a limit is reached\n");
   EXPECT_EQ(RenderEventsJson(reply).substr(0, 60),
             "[{\"time\":1700000000.0,\"host\":\"tempo\",\"subject\":\"raid/md0\",\"k");
+  reply.clear_events();
+  v1::EventsReply::Event& refused = *reply.add_events();
+  refused.set_unix_seconds(1'700'000'000);
+  refused.set_subject("5f0c9a1b2d3e4f60718293a4b5c6d7e8");
+  refused.set_kind("refused");
+  refused.set_to("revoked");
+  refused.set_text("a certificate that is revoked, and what else there is to say about it");
+  const std::string narrow = RenderEvents(reply, {});
+  EXPECT_THAT(narrow, testing::HasSubstr("5f0c9a1b2d3…  refused: revoked  a certificate"));
+  EXPECT_THAT(narrow, testing::HasSubstr("…\n"));
+  // Nobody reads it on a terminal: nothing is left out.
+  EXPECT_THAT(
+      RenderEvents(reply, {.cut = false}),
+      testing::HasSubstr("5f0c9a1b2d3e4f60718293a4b5c6d7e8  refused: revoked  a certificate "
+                         "that is revoked, and what else there is to say about it\n"));
   EXPECT_EQ(RenderEvents({}, {}), "no events in that time\n");
 }
 

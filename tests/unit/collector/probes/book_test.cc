@@ -9,6 +9,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 TEST_F(BookTest, DownConfirmedRecovered) {
   EXPECT_TRUE(Status().pending);
@@ -287,6 +288,31 @@ TEST_F(BookTest, VantagesAreAskedForWhatTheySee) {
       *book_->Metrics("1kae", clock_.Now() - absl::Hours(6), clock_.Now(), MetricsGroup::kTime);
   EXPECT_THAT(by_time, SizeIs(::testing::Ge(2)));
   EXPECT_THAT(book_->Vantages(), SizeIs(2));
+}
+
+TEST_F(BookTest, AVantageThatIsForgottenHasNoSamplesAndNoVoice) {
+  checks_[0].vantages = {"all"};
+  Open();
+  Run(absl::Seconds(61));
+  ProbeLook look{"1kae", "tempo", {}};
+  look.result.start = clock_.Now();
+  look.result.error = "refused";
+  book_->Observe(look);
+  book_->Work(true);
+  const auto vantages = [this] {
+    std::vector<std::string> names;
+    const std::vector<ProbeBook::Sampled> sampled = book_->Samples();
+    for (const ProbeBook::Seen& seen : sampled.front().seen) names.push_back(seen.vantage);
+    return names;
+  };
+  EXPECT_THAT(vantages(), UnorderedElementsAre("collector", "tempo"));
+  EXPECT_EQ(Status().failing_vantages, 1);
+  book_->ForgetVantage("tempo");
+  EXPECT_THAT(vantages(), UnorderedElementsAre("collector"));
+  EXPECT_EQ(Status().failing_vantages, 0);
+  const auto by_host =
+      *book_->Metrics("1kae", clock_.Now() - absl::Hours(1), clock_.Now(), MetricsGroup::kHost);
+  EXPECT_EQ(by_host.at("tempo").samples, 1);  // its history stays
 }
 
 TEST_F(BookTest, BothFamiliesAreLookedAtAndOneMayFail) {
