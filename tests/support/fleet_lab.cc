@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -48,17 +50,31 @@ FleetLab::CollectorOptions FleetLab::WithTls(const TlsIdentity& identity,
   return options;
 }
 
+std::string FleetLab::WriteIdentity(const std::string& directory, Role role,
+                                    const std::string& name) const {
+  if (!ReadFile(directory + "/key.pem").empty()) return directory;
+  std::filesystem::create_directories(directory);
+  const TlsIdentity identity = ca_->Issue(role, name);
+  WriteFile(directory + "/ca.pem", identity.ca);
+  WriteFile(directory + "/cert.pem", identity.cert);
+  WriteFile(directory + "/key.pem", identity.key);
+  FLEET_ASSERT(::chmod((directory + "/key.pem").c_str(), 0600) == 0);
+  return directory;
+}
+
 void FleetLab::StartCollector(const CollectorOptions& options) {
   const std::string listen = options.grpc_listen.empty() ? grpc_address() : options.grpc_listen;
-  WriteFile(dir_ / "collector.yaml",
-            absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:",
-                         http_port_, "\"}\ndata_dir: ", collector_dir(), "\n",
-                         absl::StrContains(options.extra, "tls:") ? "" : "insecure: true\n",
-                         // fleetctl is asked again and again.
-                         absl::StrContains(options.extra, "limits:")
-                             ? ""
-                             : "limits: {handshakes_per_second: 1000}\n",
-                         options.extra));
+  if (ca_.has_value()) WriteIdentity(collector_dir() + "/tls", Role::kCollector, "collector");
+  const bool secure = ca_.has_value() || absl::StrContains(options.extra, "tls:");
+  WriteFile(
+      dir_ / "collector.yaml",
+      absl::StrCat("grpc: {listen: \"", listen, "\"}\nhttp: {listen: \"127.0.0.1:", http_port_,
+                   "\"}\ndata_dir: ", collector_dir(), "\n", secure ? "" : "insecure: true\n",
+                   // fleetctl is asked again and again.
+                   absl::StrContains(options.extra, "limits:")
+                       ? ""
+                       : "limits: {handshakes_per_second: 1000}\n",
+                   options.extra));
   collector_.reset();
   NoteStart("collector");
   collector_ = std::make_unique<Process>(
@@ -71,12 +87,13 @@ bool FleetLab::WaitReady() {
 }
 
 void FleetLab::StartAgent(const std::string& host, const AgentOptions& options) {
-  std::string config =
-      absl::StrCat("collector: ", options.collector.empty() ? grpc_address() : options.collector,
-                   "\ninsecure: true\nhost: ", host, "\ninterval: ", options.interval,
-                   "\ndata_dir: ", agent_dir(host), "\n", options.extra);
+  std::string config = absl::StrCat(
+      "collector: ", options.collector.empty() ? grpc_address() : options.collector,
+      ca_.has_value() ? "" : "\ninsecure: true", "\nhost: ", host, "\ninterval: ", options.interval,
+      "\ndata_dir: ", agent_dir(host), "\n", options.extra);
   if (!options.checks.empty()) absl::StrAppend(&config, "checks:\n", options.checks);
   WriteFile(agent_config(host), config);
+  if (ca_.has_value()) WriteIdentity(agent_dir(host) + "/tls", Role::kAgent, host);
   agents_.erase(host);
   NoteStart(host);
   agents_[host] = std::make_unique<Process>(
@@ -97,8 +114,14 @@ int FleetLab::StopCollector() { return StopRunning("collector", collector()); }
 int FleetLab::StopAgent(const std::string& host) { return StopRunning(host, agent(host)); }
 
 Output FleetLab::Fleetctl(std::vector<std::string> arguments) const {
-  std::vector<std::string> argv = {Program("fleetctl"), "--insecure", "--collector",
-                                   grpc_address()};
+  std::vector<std::string> argv = {Program("fleetctl"), "--collector", grpc_address()};
+  if (ca_.has_value()) {
+    const std::string tls = WriteIdentity(dir_ / "admin", Role::kAdmin, "rado");
+    argv.insert(argv.end(),
+                {"--ca", tls + "/ca.pem", "--cert", tls + "/cert.pem", "--key", tls + "/key.pem"});
+  } else {
+    argv.emplace_back("--insecure");
+  }
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return RunProgram(argv);
 }

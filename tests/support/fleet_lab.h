@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@
 namespace fleet::test {
 
 /// A collector and agents that may die and come back: their directories and ports stay. Plaintext
-/// on loopback, unless the collector's options have tls; its agents and Fleetctl are then the
+/// on loopback, unless UseCertificates was called; with WithTls the agents and Fleetctl are the
 /// test's own.
 class FleetLab {
  public:
@@ -36,6 +37,8 @@ class FleetLab {
 
   FleetLab();
 
+  /// From now on everybody has a certificate of one CA, as a real fleet has.
+  void UseCertificates() { ca_.emplace(); }
   /// Options of a collector that speaks TLS as `identity`, with `extra` YAML.
   CollectorOptions WithTls(const TlsIdentity& identity, const std::string& extra) const;
 
@@ -78,8 +81,11 @@ class FleetLab {
   /// How long the log of "collector" or a host was when it started last.
   void NoteStart(const std::string& program) { log_sizes_[program] = log(program).size(); }
   int StopRunning(const std::string& program, Process& process);
+  /// Writes the three files into `directory`, unless they are there. Returns `directory`.
+  std::string WriteIdentity(const std::string& directory, Role role, const std::string& name) const;
 
   TempDir dir_;
+  std::optional<TestCa> ca_;
   uint16_t grpc_port_;
   uint16_t http_port_;
   std::unique_ptr<Process> collector_;

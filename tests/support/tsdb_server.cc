@@ -34,6 +34,8 @@ absl::string_view TsdbServer::Name(Kind kind) {
       return "Prometheus";
     case Kind::kPrometheusWindow:
       return "PrometheusWithWindow";
+    case Kind::kShipped:
+      return "PrometheusAsShipped";
     case Kind::kVictoriaMetrics:
       return "VictoriaMetrics";
   }
@@ -53,10 +55,14 @@ bool TsdbServer::Start() {
     const bool window = kind_ == Kind::kPrometheusWindow;
     WriteFile(dir_ / "prometheus.yml",
               window ? "storage: {tsdb: {out_of_order_time_window: 30d}}\n" : "{}\n");
-    argv = {"prometheus", absl::StrCat("--config.file=", dir_ / "prometheus.yml"),
-            absl::StrCat("--storage.tsdb.path=", dir_ / "data"),
-            absl::StrCat("--web.listen-address=127.0.0.1:", port_),
-            "--web.enable-remote-write-receiver"};
+    const std::string shipped =
+        absl::StrCat(FLEET_SOURCE_DIR, "/dashboards/prometheus/remote-write.yml");
+    argv = {
+        "prometheus",
+        absl::StrCat("--config.file=", kind_ == Kind::kShipped ? shipped : dir_ / "prometheus.yml"),
+        absl::StrCat("--storage.tsdb.path=", dir_ / "data"),
+        absl::StrCat("--web.listen-address=127.0.0.1:", port_),
+        "--web.enable-remote-write-receiver"};
   }
   process_.emplace(
       argv,

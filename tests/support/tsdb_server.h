@@ -20,6 +20,7 @@ class TsdbServer {
   enum class Kind {
     kPrometheus,        // takes nothing out of order
     kPrometheusWindow,  // out_of_order_time_window of 30 days
+    kShipped,           // dashboards/prometheus/remote-write.yml as it is
     kVictoriaMetrics,
   };
   static bool Installed(Kind kind);
