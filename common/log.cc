@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 
 namespace fleet::log {
@@ -33,15 +34,20 @@ bool NeedsQuotes(absl::string_view value) {
   return value.empty() || value.find_first_of(" =\"\\\t\n\r") != absl::string_view::npos;
 }
 
+/// Within quotes; an apostrophe needs no escape there.
+std::string Escape(absl::string_view text) {
+  return absl::StrReplaceAll(absl::Utf8SafeCHexEscape(text), {{"\\'", "'"}});
+}
+
 }  // namespace
 
 void SetLevel(Level level) { g_level = level; }
 
 std::string Format(absl::string_view message, Fields fields) {
-  std::string line = absl::StrCat("msg=\"", absl::Utf8SafeCHexEscape(message), "\"");
+  std::string line = absl::StrCat("msg=\"", Escape(message), "\"");
   for (const Field& field : fields) {
     const absl::string_view value = absl::string_view(field.value).substr(0, kValueSizeMax);
-    const std::string escaped = absl::Utf8SafeCHexEscape(value);
+    const std::string escaped = Escape(value);
     if (NeedsQuotes(escaped)) {
       absl::StrAppend(&line, " ", field.key, "=\"", escaped, "\"");
     } else {

@@ -40,7 +40,8 @@ class VantageTest : public testing::Test {
                            .extra = extra,
                            .environment = {},
                            .wrapper = {},
-                           .collector = ""});
+                           .collector = "",
+                           .root = ""});
   }
 
   json Probe() {

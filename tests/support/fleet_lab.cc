@@ -73,7 +73,7 @@ void FleetLab::StartCollector(const CollectorOptions& options) {
                    // fleetctl is asked again and again.
                    absl::StrContains(options.extra, "limits:")
                        ? ""
-                       : "limits: {handshakes_per_second: 1000}\n",
+                       : "limits: {handshakes_per_second: 1000, reports_per_second: 1000}\n",
                    options.extra));
   collector_.reset();
   NoteStart("collector");
@@ -84,6 +84,10 @@ void FleetLab::StartCollector(const CollectorOptions& options) {
 
 bool FleetLab::WaitReady() {
   return WaitFor([this] { return HttpGet(url("/-/ready")).code == 200; });
+}
+
+std::string FleetLab::RecordedRoot() {
+  return absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/hosts/tempo");
 }
 
 void FleetLab::StartAgent(const std::string& host, const AgentOptions& options) {
@@ -98,7 +102,7 @@ void FleetLab::StartAgent(const std::string& host, const AgentOptions& options) 
   NoteStart(host);
   agents_[host] = std::make_unique<Process>(
       Wrapped(options.wrapper, {Program("fleet-agent"), "--config", agent_config(host), "--root",
-                                absl::StrCat(FLEET_SOURCE_DIR, "/tests/fixtures/hosts/tempo")}),
+                                options.root.empty() ? RecordedRoot() : options.root}),
       Process::Options{dir_ / absl::StrCat(host, ".log"), options.environment, "", ""});
 }
 

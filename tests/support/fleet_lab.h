@@ -27,6 +27,7 @@ class FleetLab {
     std::vector<std::pair<std::string, std::string>> environment;
     std::vector<std::string> wrapper;  // before the program: {"ip", "netns", "exec", "left"}
     std::string collector;             // host:port, when not the lab's own
+    std::string root;                  // of /proc and /sys; empty: the recorded host's
   };
   struct CollectorOptions {
     std::string extra;  // more YAML
@@ -56,6 +57,8 @@ class FleetLab {
   int StopCollector();
   int StopAgent(const std::string& host);
 
+  /// The /proc and /sys that agents look at by default.
+  static std::string RecordedRoot();
   /// Where each keeps what must survive.
   std::string journal_dir() const { return dir_ / "collector/journal"; }
   std::string collector_dir() const { return dir_ / "collector"; }
