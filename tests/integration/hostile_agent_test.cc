@@ -19,6 +19,7 @@
 #include "tests/support/fleet_processes.h"
 #include "tests/support/matchers.h"
 #include "tests/support/test_agent.h"
+#include "tests/support/tsdb_server.h"
 
 namespace fleet::test {
 namespace {
@@ -110,13 +111,16 @@ class HostileAgentTest : public ::testing::Test {
     collector_ = std::make_unique<CollectorProcess>(
         dir_, absl::StrCat("data_dir: ", dir_ / "data", "\ntls: {ca: ", dir_ / "ca.pem",
                            ", cert: ", dir_ / "cert.pem", ", key: ", dir_ / "key.pem",
-                           "}\nlimits: {handshakes_per_second: 1000}\n"));
+                           "}\nlimits: {handshakes_per_second: 1000}\n", More()));
     honest_ =
         std::make_unique<HonestHost>(collector_->grpc_port(), ca_.Issue(Role::kAgent, "honest"));
     ASSERT_THAT(honest_->connected(), IsOk());
     ASSERT_TRUE(WaitFor([this] { return honest_->acked() > 1; }));
     before_ = collector_->PeakBytes();
   }
+
+  /// More of the collector's configuration.
+  virtual std::string More() { return ""; }
 
   void TearDown() override {
     // It goes on, and what it says is served as it says it.
@@ -389,21 +393,25 @@ TEST_F(HostileAgentTest, TimesWithoutSenseHarmNobody) {
 
 // ---- too often ------------------------------------------------------------------------------
 
-TEST_F(HostileAgentTest, ThousandsOfEpochsCostLittle) {
+TEST_F(HostileAgentTest, ThousandsOfEpochsAreMoreThanOneHostHas) {
   TestAgent evil(Evil());
   ASSERT_THAT(evil.Connect(), IsOk());
-  constexpr uint64_t kEpochs = 5'000;
-  for (uint64_t epoch = 1; epoch <= kEpochs; ++epoch) {
+  absl::Status status;
+  for (uint64_t epoch = 1; epoch <= 5'000 && status.ok(); ++epoch) {
     // Never finished, so that all of them stay open.
-    const absl::Status status =
-        evil.SendMessage(Pack({epoch, epoch}, {MakeReport("disk", 1)}), false);
-    if (!status.ok()) {
-      EXPECT_THAT(status, HasCode(absl::StatusCode::kResourceExhausted));
-      break;
-    }
+    status = evil.SendMessage(Pack({epoch, epoch}, {MakeReport("disk", 1)}), false);
   }
-  EXPECT_TRUE(
-      WaitFor([&] { return OfEvil("refused_reports_total") > 100 || Rejected("sequence") > 0; }));
+  EXPECT_THAT(evil.WaitForEnd(), HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_TRUE(WaitFor([&] { return Rejected("sequence") > 0; }));
+}
+
+TEST_F(HostileAgentTest, MoreReportsThanTheRateAreKeptButNotServed) {
+  TestAgent evil(Evil());
+  ASSERT_THAT(evil.Connect(), IsOk());
+  const std::vector<Report> burst(5'000, MakeReport("disk", 1));
+  EXPECT_THAT(evil.SendMessage(Pack({1, 0}, burst), false), IsOk());
+  EXPECT_TRUE(WaitFor([&] { return OfEvil("refused_reports_total") > 3'000; }));
+  EXPECT_EQ(Rejected("sequence"), 0);
 }
 
 TEST_F(HostileAgentTest, StreamsThatComeAndGoAreSlowedDown) {
@@ -441,6 +449,48 @@ TEST_F(HostileAgentTest, StreamsThatStayOpenAreFew) {
   EXPECT_TRUE(WaitFor([&] { return Rejected("streams") + Rejected("hello") >= 42; }));
   for (const auto& one : open) one->context.TryCancel();
   for (const auto& one : open) one->stream->Finish();
+}
+
+// ---- what is yet to come ----------------------------------------------------------------------
+
+class HostileTimesTest : public HostileAgentTest {
+ protected:
+  void SetUp() override {
+    if (!TsdbServer::Installed(TsdbServer::Kind::kPrometheus)) GTEST_SKIP() << "no prometheus";
+    ASSERT_TRUE(tsdb_.Start()) << tsdb_.log();
+    HostileAgentTest::SetUp();
+  }
+  void TearDown() override {
+    if (!IsSkipped()) HostileAgentTest::TearDown();
+  }
+  std::string More() override {
+    return absl::StrCat("remote_write: [\"", tsdb_.write_url(), "\"]\n");
+  }
+
+  TsdbServer tsdb_{TsdbServer::Kind::kPrometheus};
+};
+
+TEST_F(HostileTimesTest, NothingOfNextYearReachesATsdb) {
+  const auto newest_of_honest = [this] {
+    return tsdb_.Query("timestamp(fleet_example_value{instance=\"honest\"})", absl::Now())
+        .value_or(0);
+  };
+  ASSERT_TRUE(WaitFor([&] { return newest_of_honest() > 0; }, absl::Seconds(40)));
+  TestAgent evil(Evil());
+  ASSERT_THAT(evil.Connect(), IsOk());
+  Report late = MakeReport("disk", 1);
+  late.start += absl::Hours(24 * 365);
+  EXPECT_THAT(evil.SendMessage(Pack({1, 0}, {MakeReport("load", 1), late}), false), IsOk());
+  const std::string url = tsdb_.write_url().substr(7);  // without "http://"
+  const std::string dropped = absl::StrCat(
+      "fleet_collector_remote_write_dropped_samples_total{reason=\"future\",receiver=\"",
+      url.substr(0, url.find('/')), "\"}");
+  EXPECT_TRUE(WaitFor([&] { return collector_->SelfMetric(dropped) > 0; }, absl::Seconds(40)));
+  const double before = newest_of_honest();
+  EXPECT_TRUE(WaitFor([&] { return newest_of_honest() > before; }, absl::Seconds(40)));
+  for (const absl::Duration ahead : {absl::Hours(1), absl::Hours(24 * 365)}) {
+    EXPECT_EQ(tsdb_.Query("count({job=\"fleet\"})", absl::Now() + ahead), std::nullopt);
+  }
 }
 
 }  // namespace
