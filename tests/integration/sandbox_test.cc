@@ -201,6 +201,43 @@ TEST_F(ReadOnlyViewTest, AFilesystemThatIsHiddenIsBlindAndNotTheOneThatHidesIt) 
 
 // The shipped units, by a real systemd.
 
+/// Shell lines that start what the agent looks at beside the machine: PostgreSQL with the role that
+/// the documents ask for, Redis with a Sidekiq queue that nobody serves, something that answers
+/// like minio, and tincd.
+constexpr char kServers[] = R"sh(
+bin=/usr/lib/postgresql/15/bin
+install -d -o postgres -g postgres /run/postgresql /var/lib/pg
+as_postgres() { setpriv --reuid postgres --regid postgres --clear-groups "$@"; }
+as_postgres $bin/initdb -D /var/lib/pg -A trust --no-sync > /run/fleet-test/log.pg
+as_postgres $bin/pg_ctl -D /var/lib/pg -w -o '-c listen_addresses= -c fsync=off' \
+  -l /var/lib/pg/log start > /run/fleet-test/log.pg
+as_postgres psql -qc 'CREATE ROLE fleet LOGIN; GRANT pg_monitor TO fleet' postgres
+redis-server --port 6379 --bind 127.0.0.1 --save '' --dir /tmp --daemonize yes > /dev/null
+for i in $(seq 100); do redis-cli ping > /dev/null 2>&1 && break; sleep 0.05; done
+redis-cli sadd queues mailers > /dev/null
+redis-cli lpush queue:mailers '{"class":"Mail","jid":"1","enqueued_at":1700000000}' > /dev/null
+cat > /run/fleet-test/fake_minio.py <<'EOF'
+import http.server
+class Healthy(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path.startswith("/minio/health") else 403)
+        self.send_header("Server", "MinIO")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", 9000), Healthy).serve_forever()
+EOF
+python3 /run/fleet-test/fake_minio.py > /dev/null 2>&1 &
+mount -t tmpfs tmpfs /etc/tinc
+mkdir -p /etc/tinc/vpn/hosts
+printf 'Name = tempo\nDeviceType = dummy\n' > /etc/tinc/vpn/tinc.conf
+printf 'Subnet = 10.235.0.4/32\n' > /etc/tinc/vpn/hosts/tempo
+tincd -n vpn -K2048 < /dev/null > /dev/null 2>&1
+tincd -n vpn
+printf 'checks: {systemd: off, minio: {url: "http://127.0.0.1:9000"}}\n' \
+  >> /run/fleet-test/fleet-agent.yaml
+)sh";
+
 class ShippedUnitsTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -208,6 +245,9 @@ class ShippedUnitsTest : public ::testing::Test {
       GTEST_SKIP() << "needs " << missing;
     }
     if (RunProgram({"losetup", "-f"}).exit_code != 0) GTEST_SKIP() << "needs a loop device";
+    for (const char* program : {"redis-server", "python3", "psql", "tincd"}) {
+      if (!HasProgram(program)) GTEST_SKIP() << "needs " << program;
+    }
     constexpr char kTarget[] = "[Unit]\nDefaultDependencies=no\n";
     NamespaceSystemd::Options options;
     for (const char* stub : {"sysinit.target", "basic.target", "shutdown.target", "network.target",
@@ -226,7 +266,8 @@ class ShippedUnitsTest : public ::testing::Test {
                        ".yaml\nWatchdogSec=2\nRestartSec=100ms\nLimitCORE=0\n"
                        "StandardError=append:/run/fleet-test/log\n");
     }
-    options.setup = absl::StrCat("BIN=" FLEET_BIN_DIR "\n", kPrograms, R"sh(
+    options.setup = absl::StrCat("BIN=" FLEET_BIN_DIR "\n", kPrograms,
+                                 R"sh(
 for file in passwd group; do cp /etc/$file /run/fleet-test/$file; done
 echo fleet-agent:x:64990:64990::/nonexistent:/usr/sbin/nologin >> /run/fleet-test/passwd
 echo fleet-collector:x:64991:64991::/nonexistent:/usr/sbin/nologin >> /run/fleet-test/passwd
@@ -238,13 +279,13 @@ mkdir -m 700 /run/credstore
 printf 'a-key-of-the-test-0123456789\n' > /run/credstore/fleet-collector.http-keys
 printf 'insecure: true\ncollector: 127.0.0.1:10235\nhost: tempo\ninterval: 1s\n' \
   > /run/fleet-test/fleet-agent.yaml
-printf 'data_dir: /var/lib/fleet-agent\nchecks: {systemd: off}\n' >> /run/fleet-test/fleet-agent.yaml
+printf 'data_dir: /var/lib/fleet-agent\n' >> /run/fleet-test/fleet-agent.yaml
 printf 'insecure: true\ndata_dir: /var/lib/fleet-collector\n' > /run/fleet-test/fleet-collector.yaml
 printf 'http: {keys_file: fleet-collector.http-keys}\n' >> /run/fleet-test/fleet-collector.yaml
-chmod a+r /run/fleet-test/*
 ip link set lo up
 full_filesystem /srv
-)sh");
+)sh",
+                                 kServers, "chmod a+r /run/fleet-test/*\n");
     systemd_ = std::make_unique<NamespaceSystemd>(options);
     if (systemd_->Root().empty()) {
       GTEST_SKIP() << "systemd cannot run in a namespace here: " << systemd_->Log();
@@ -307,6 +348,11 @@ TEST_F(ShippedUnitsTest, StartAreWatchedAndSeeWhatRootSees) {
       << Text(inside) << "\n"
       << State("fleet-agent.service");
   EXPECT_EQ(inside["disk//srv"], "crit") << Text(inside);
+  for (const char* check : {"postgres", "redis", "sidekiq", "minio", "tinc"}) {
+    EXPECT_EQ(inside.count(check), 1U) << check << " is absent:\n" << Text(inside);
+  }
+  EXPECT_EQ(inside["postgres"], "ok") << Text(inside);
+  EXPECT_EQ(inside["sidekiq/mailers"], "crit") << Text(inside);
 }
 
 TEST_F(ShippedUnitsTest, AnAgentAndACollectorThatHangAreRestarted) {
