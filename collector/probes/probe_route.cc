@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "common/escape.h"
 #include "common/report.h"
+#include "common/status_macros.h"
 
 namespace fleet::collector {
 namespace {
@@ -156,8 +157,11 @@ ProbeRoute::ProbeRoute(ProbeRouteOptions options, const Probes* probes, probe::E
       running_(std::make_shared<std::atomic<size_t>>(0)) {}
 
 std::vector<Routes::Route> ProbeRoute::routes() {
-  return {{"/probe", "one look at a target, as blackbox_exporter: ?target=…&module=http_2xx",
-           [this](const HttpRequest& request) { return Answer(request); }}};
+  return {
+      {"/probe",
+       "one look at a target, as blackbox_exporter: ?target=…&module=http_2xx; ?check=TOKEN asks "
+       "as that probe does",
+       [this](const HttpRequest& request) { return Answer(request); }}};
 }
 
 std::shared_ptr<const ProbeCheck> ProbeRoute::Configured(const std::string& target) const {
@@ -169,13 +173,38 @@ std::shared_ptr<const ProbeCheck> ProbeRoute::Configured(const std::string& targ
   return nullptr;
 }
 
-absl::StatusOr<ProbeRoute::Question> ProbeRoute::Read(const HttpRequest& request) const {
+/// A look at a configured probe: its own question, whatever its kind.
+absl::StatusOr<ProbeRoute::Question> ProbeRoute::ReadCheck(const HttpRequest& request,
+                                                           absl::string_view name) const {
+  const std::optional<ProbeView> view = probes_ == nullptr ? std::nullopt : probes_->Find(name);
+  if (!view.has_value()) {
+    return absl::InvalidArgumentError(absl::StrCat("Unknown check ", Quote(name)));
+  }
+  const ProbeCheck& check = *view->check;
+  if (check.spec.target.empty() || !check.unset.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "The check ", Quote(name),
+        " cannot be asked: ", check.unset.empty() ? "it is a pulse" : "a setting of it is unset"));
+  }
+  const std::string target(request.argument("target"));
+  if (!target.empty() && !SameTarget(target, check.url) && !SameTarget(target, check.spec.target)) {
+    return absl::InvalidArgumentError(absl::StrCat("The target of the check ", Quote(name), " is ",
+                                                   check.url, ", not ", Quote(target)));
+  }
+  Question question;
+  question.module = check.module;
+  question.spec = check.spec;
+  if (!check.from_config) question.spec.guard = options_.guard;
+  return question;
+}
+
+/// A look at a target by a module, as blackbox_exporter takes it.
+absl::StatusOr<ProbeRoute::Question> ProbeRoute::ReadTarget(const HttpRequest& request) const {
   Question question;
   std::string target(request.argument("target"));
   const std::shared_ptr<const ProbeCheck> configured = Configured(target);
   question.module = std::string(request.argument("module"));
   if (question.module.empty()) question.module = "http_2xx";
-  question.debug = request.argument("debug") == "true";
   const auto found = options_.modules.find(question.module);
   if (found != options_.modules.end()) {
     question.spec = found->second;
@@ -185,10 +214,6 @@ absl::StatusOr<ProbeRoute::Question> ProbeRoute::Read(const HttpRequest& request
     return absl::InvalidArgumentError(absl::StrCat("Unknown module ", Quote(question.module)));
   }
   Spec& spec = question.spec;
-  spec.keep_log = question.debug;
-  absl::StatusOr<absl::Duration> timeout = TimeoutOf(request, spec.timeout);
-  if (!timeout.ok()) return timeout.status();
-  spec.timeout = *timeout;
   if (target.empty()) return absl::InvalidArgumentError("Target parameter is missing");
   if (configured == nullptr && !options_.any_target) {
     return absl::PermissionDeniedError(
@@ -203,6 +228,15 @@ absl::StatusOr<ProbeRoute::Question> ProbeRoute::Read(const HttpRequest& request
   if (!host_name.empty()) {
     if (absl::Status set = SetHostName(host_name, spec); !set.ok()) return set;
   }
+  return question;
+}
+
+absl::StatusOr<ProbeRoute::Question> ProbeRoute::Read(const HttpRequest& request) const {
+  const absl::string_view check = request.argument("check");
+  FLEET_ASSIGN_OR_RETURN(Question question,
+                         check.empty() ? ReadTarget(request) : ReadCheck(request, check));
+  question.debug = question.spec.keep_log = request.argument("debug") == "true";
+  FLEET_ASSIGN_OR_RETURN(question.spec.timeout, TimeoutOf(request, question.spec.timeout));
   return question;
 }
 

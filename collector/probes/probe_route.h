@@ -48,6 +48,8 @@ class ProbeRoute {
     std::string module;
     bool debug = false;
   };
+  absl::StatusOr<Question> ReadCheck(const HttpRequest& request, absl::string_view name) const;
+  absl::StatusOr<Question> ReadTarget(const HttpRequest& request) const;
   absl::StatusOr<Question> Read(const HttpRequest& request) const;
   /// The configured probe whose target this is; null: none.
   std::shared_ptr<const ProbeCheck> Configured(const std::string& target) const;

@@ -64,10 +64,11 @@ HttpResponse ProbeSide::SdProbes(const HttpRequest&) const {
   nlohmann::json groups = nlohmann::json::array();
   for (const ProbeView& view : book_->List()) {
     const ProbeCheck& check = *view.check;
-    if (!check.enabled || check.url.empty() || !check.unset.empty()) continue;
+    if (!check.enabled || check.spec.target.empty() || !check.unset.empty()) continue;
     groups.push_back({{"targets", {check.url}},
                       {"labels",
                        {{"__param_module", check.module},
+                        {"__param_check", check.token},
                         {"check", check.token},
                         {"alias", check.alias.empty() ? check.name : check.alias}}}});
   }

@@ -86,6 +86,31 @@ TEST_F(ProbeRouteTest, RefusesOthersUnlessAnyTargetWillDo) {
   EXPECT_NE(engine_.specs[0].guard("127.0.0.1", 80), "");
 }
 
+TEST_F(ProbeRouteTest, AsksAsACheckDoes) {
+  ProbeCheck& closed = FakeProbes::Definition(probes_.Add("port", "tcp://192.0.2.7:5432"));
+  closed.spec.kind = probe::Kind::kTcp;
+  closed.spec.target = "192.0.2.7:5432";
+  closed.spec.timeout = absl::Seconds(7);
+  closed.from_config = true;
+  FakeProbes::Definition(probes_.Add("beat", "")).type = "pulse";
+  EXPECT_EQ(Get({{"check", "port"}, {"target", "tcp://192.0.2.7:5432"}, {"module", "x"}}).status,
+            200);
+  ASSERT_EQ(engine_.specs.size(), 1U);
+  EXPECT_EQ(engine_.specs[0].kind, probe::Kind::kTcp);
+  EXPECT_EQ(engine_.specs[0].target, "192.0.2.7:5432");
+  EXPECT_EQ(engine_.specs[0].timeout, absl::Seconds(7));
+  EXPECT_EQ(Get({{"check", "port"}}, "3").status, 200);
+  EXPECT_EQ(engine_.specs[1].timeout, absl::Milliseconds(2500));
+  for (const auto& [check, target, why] :
+       {std::tuple{"port", "tcp://192.0.2.7:6379", "The target of the check \"port\" is"},
+        {"nobody", "", "Unknown check \"nobody\""},
+        {"beat", "", "it is a pulse"}}) {
+    const HttpResponse refused = Get({{"check", check}, {"target", target}});
+    EXPECT_EQ(refused.status, 400) << check;
+    EXPECT_THAT(refused.body, HasSubstr(why));
+  }
+}
+
 TEST_F(ProbeRouteTest, GuardsProbesThatSomebodyMadeThroughTheApi) {
   FakeProbes::Definition(probes_.views[0]).from_config = false;
   EXPECT_EQ(Get({{"target", "https://chitter.xyz/"}}).status, 200);
