@@ -220,7 +220,7 @@ absl::StatusOr<ProbeView> ProbeBook::Update(ProbeCheck check) {
       if (entry.open.has_value()) EndDowntime(entry, parts_.clock.Now(), outcome.batch);
       entry.confirmation.Reset();
       entry.samples.clear();
-      outcome.batch.states[token] = entry.ToState();
+      outcome.batch.states[token] = entry.ToState(parts_.clock.Now());
       outcome.turned.insert(token);
     }
     Schedule(*entry.check, at_once);
@@ -275,7 +275,8 @@ void ProbeBook::Changed() {
 
 // ---- looking --------------------------------------------------------------------------------
 
-void ProbeBook::Schedule(const ProbeCheck& check, bool at_once) {
+void ProbeBook::Schedule(const ProbeCheck& check, bool at_once,
+                         std::optional<absl::Duration> silence) {
   if (!check.enabled || !check.unset.empty()) return;
   const bool pulse = check.type == "pulse";
   if (!pulse && !LooksFrom(check, kCollectorVantage)) return;
@@ -284,8 +285,7 @@ void ProbeBook::Schedule(const ProbeCheck& check, bool at_once) {
   for (const probe::IpFamily family : FamiliesOf(check)) {
     const ProbeSchedule::Key key(check.token, family);
     schedule_.Add(key, check.period, at_once && !pulse, now);
-    // Whoever calls has its whole period from now on: nobody could hear it before.
-    if (pulse) schedule_.Set(key, SteadyAfter(now, check.period));
+    if (pulse) schedule_.Set(key, SteadyAfter(now, silence.value_or(check.period)));
   }
   ++schedule_version_;
   schedule_changed_.notify_all();
@@ -397,6 +397,7 @@ absl::Status ProbeBook::Pulse(absl::string_view token, absl::string_view key, bo
     schedule_changed_.notify_all();
   }
   Push(std::move(waiting));
+  Work(true);  // on the disk before anybody is told that it was heard
   return absl::OkStatus();
 }
 

@@ -160,7 +160,11 @@ class ProbeBook final : public Probes, public PlanSource {
   void AddEntry(ProbeCheck check) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Prepare(ProbeCheck& check, const ProbeCheck* before)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Schedule(const ProbeCheck& check, bool at_once);
+  /// `silence`: how long a pulse may still take to be called; none: its whole period.
+  void Schedule(const ProbeCheck& check, bool at_once,
+                std::optional<absl::Duration> silence = std::nullopt);
+  std::optional<absl::Duration> SilenceLeft(const ProbeEntry& entry) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unschedule(absl::string_view token);
   ProbeView View(const ProbeEntry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string FreeToken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

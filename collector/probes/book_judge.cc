@@ -196,7 +196,7 @@ void ProbeBook::GoDown(ProbeEntry& entry, const Turned& turned, Outcome& outcome
   outcome.turned.insert(check.token);
   if (!check.notice.empty()) {
     entry.notice_said = false;
-    outcome.batch.states[check.token] = entry.ToState();
+    outcome.batch.states[check.token] = entry.ToState(parts_.clock.Now());
     return;
   }
   Downtime downtime;
@@ -211,7 +211,7 @@ void ProbeBook::GoDown(ProbeEntry& entry, const Turned& turned, Outcome& outcome
   entry.open = downtime;
   entry.downs.push_back({downtime.started_at});
   outcome.batch.downtimes[downtime.id] = downtime;
-  outcome.batch.states[check.token] = entry.ToState();
+  outcome.batch.states[check.token] = entry.ToState(parts_.clock.Now());
   ProbeEvent event;
   event.kind = "check.down";
   event.downtime = std::move(downtime);
@@ -252,14 +252,14 @@ void ProbeBook::GoUp(ProbeEntry& entry, const Turned& turned, Outcome& outcome) 
       entry.check = std::make_shared<const ProbeCheck>(std::move(check));
     }
   }
-  outcome.batch.states[token] = entry.ToState();
+  outcome.batch.states[token] = entry.ToState(parts_.clock.Now());
 }
 
 void ProbeBook::WatchTls(ProbeEntry& entry, const probe::TlsFacts& facts, Outcome& outcome) {
   for (ProbeEvent& event :
        WatchCertificate(facts, parts_.clock.Now(), entry.check->certificate_days, entry.tls)) {
     outcome.changed = true;
-    outcome.batch.states[entry.check->token] = entry.ToState();
+    outcome.batch.states[entry.check->token] = entry.ToState(parts_.clock.Now());
     Tell(entry, std::move(event), outcome);
   }
 }
@@ -281,7 +281,7 @@ void ProbeBook::WatchPerformance(ProbeEntry& entry, absl::Time hour, Outcome& ou
   for (const auto& [start, metrics] : hours) {
     event.apdex_by_hour.emplace_back(start, *metrics.Apdex(entry.check->apdex_t));
   }
-  outcome.batch.states[entry.check->token] = entry.ToState();
+  outcome.batch.states[entry.check->token] = entry.ToState(parts_.clock.Now());
   Tell(entry, std::move(event), outcome);
 }
 
@@ -324,9 +324,12 @@ void ProbeBook::Tell(ProbeEntry& entry, ProbeEvent event, Outcome& outcome) {
 /// Adds the counts, and the states that changed: those where something is about to happen, or all.
 void ProbeBook::Gather(Outcome& outcome, bool all_states) {
   outcome.batch.counts = counts_;
+  const absl::Time now = parts_.clock.Now();
   for (auto& [token, entry] : entries_) {
+    // Until when we listened is part of what is known of a pulse.
+    entry.dirty |= all_states && entry.IsPulse();
     if (!entry.dirty || (!all_states && !entry.confirmation.hurried(entry.Rule()))) continue;
-    outcome.batch.states.try_emplace(token, entry.ToState());
+    outcome.batch.states.try_emplace(token, entry.ToState(now));
     entry.dirty = false;
   }
 }

@@ -81,8 +81,20 @@ ProbeBatch ProbeBook::Fill(std::vector<ProbeCheck> from_api,
                                                              : absl::InfinitePast());
     }
   }
-  for (const std::string& token : order_) Schedule(*entries_.at(token).check, false);
+  for (const std::string& token : order_) {
+    const ProbeEntry& entry = entries_.at(token);
+    Schedule(*entry.check, false, SilenceLeft(entry));
+  }
   return ended;
+}
+
+/// After a restart a pulse has what was left of its period when the collector went, for it could
+/// not be heard since; nothing when it was overdue then. One that is down is called missed already.
+std::optional<absl::Duration> ProbeBook::SilenceLeft(const ProbeEntry& entry) const {
+  if (!entry.IsPulse() || entry.last_pulse == absl::InfinitePast()) return std::nullopt;
+  if (entry.known_until == absl::InfinitePast() || entry.confirmation.down()) return std::nullopt;
+  const absl::Duration left = entry.last_pulse + entry.check->period - entry.known_until;
+  return std::clamp(left, absl::ZeroDuration(), entry.check->period);
 }
 
 /// What is no longer looked at, or known to fail now, is not down: it ends with its last look.

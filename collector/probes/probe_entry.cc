@@ -83,7 +83,7 @@ const ProbeStatus& ProbeEntry::RecentStatus(absl::Time now) const {
   return *cached;
 }
 
-v1::StoredState ProbeEntry::ToState() const {
+v1::StoredState ProbeEntry::ToState(absl::Time now) const {
   v1::StoredState state;
   fleet::collector::ToStored(confirmation.memory(), state);
   if (open.has_value()) state.set_downtime(open->id);
@@ -99,6 +99,7 @@ v1::StoredState ProbeEntry::ToState() const {
     state.set_head_agrees(*head_agrees);
   }
   for (const SeenLook& look : seen) *state.add_seen() = fleet::collector::ToStored(look);
+  state.set_written(ToMicros(now));
   state.set_mute_over(mute_over);
   state.set_performance_hour(ToMicros(performance_hour));
   return state;
@@ -111,6 +112,7 @@ void ProbeEntry::Restore(const v1::StoredState& state) {
   if (state.has_last_status()) last_status = state.last_status();
   last_check_at = FromMicros(state.last_check());
   last_pulse = FromMicros(state.last_pulse());
+  known_until = FromMicros(state.written());
   reported.insert(state.reported().begin(), state.reported().end());
   if (!check->url.empty() && state.compared_url() == check->url) head_agrees = state.head_agrees();
   for (const v1::StoredLook& look : state.seen()) See(FromStored(look));

@@ -41,6 +41,7 @@ struct ProbeEntry {
   std::optional<int> last_status;
   absl::Time last_check_at = absl::InfinitePast();
   absl::Time last_pulse = absl::InfinitePast();
+  absl::Time known_until = absl::InfinitePast();  // when an earlier run wrote its state last
   absl::Time performance_hour = absl::InfinitePast();
   std::map<std::string, std::string> reported;
   std::optional<bool> head_agrees;  // whether HEAD is answered as GET is; none: not known yet
@@ -59,7 +60,7 @@ struct ProbeEntry {
   ProbeStatus Status(absl::Time now) const;
   /// The same, at most kCachedFor old. Whoever changes something resets `cached`.
   const ProbeStatus& RecentStatus(absl::Time now) const;
-  v1::StoredState ToState() const;
+  v1::StoredState ToState(absl::Time now) const;
   void Restore(const v1::StoredState& state);
   /// What is asked next: HEAD only of those that answer it as they do GET.
   probe::Spec NextSpec() const;

@@ -1,6 +1,7 @@
 #include "collector/probes/book.h"
 
 #include "tests/support/book_fixture.h"
+#include "tests/support/process.h"
 
 namespace fleet::collector {
 namespace {
@@ -259,6 +260,45 @@ TEST_F(BookTest, APulseIsMissed) {
   EXPECT_TRUE(book_->Pulse(token, made.check->pulse_key, true, "disk full").ok());
   Run(absl::Seconds(1));
   EXPECT_EQ(Status(token).error, "disk full");
+}
+
+TEST_F(BookTest, ARestartDoesNotForgiveAPulseItsSilence) {
+  ProbeCheck pulse;
+  pulse.type = "pulse";
+  pulse.alias = "backup";
+  pulse.period = absl::Minutes(10);
+  const ProbeView made = *book_->Create(pulse);
+  const std::string token = made.check->token;
+  ASSERT_TRUE(book_->Pulse(token, made.check->pulse_key, false, "").ok());
+  // Of a killed process, what it wrote is left: the pulse as soon as it was heard.
+  const test::TempDir killed;
+  ASSERT_EQ(test::Shell(absl::StrCat("cp ", dir_ / "probes.db", "* ", killed.path())).exit_code, 0);
+  const auto store = ProbeStore::Open(killed / "probes.db");
+  ASSERT_TRUE(store.ok());
+  EXPECT_EQ(absl::FromUnixMicros((*store)->States()->at(token).last_pulse()), clock_.Now());
+
+  Run(absl::Minutes(7));
+  book_.reset();
+  clock_.Advance(absl::Hours(1));  // in which nobody could call
+  Open();
+  Run(absl::Minutes(2));
+  EXPECT_FALSE(Status(token).down);
+  Run(absl::Minutes(1) + absl::Seconds(5));
+  EXPECT_TRUE(Status(token).down);
+}
+
+TEST_F(BookTest, WhatStandsStillIsWrittenEachMinuteAllTheSame) {
+  clock_.Advance(absl::Milliseconds(2300));  // off the grid of the flushes
+  Open();
+  Run(absl::Minutes(4));
+  const test::TempDir killed;
+  ASSERT_EQ(test::Shell(absl::StrCat("cp ", dir_ / "probes.db", "* ", killed.path())).exit_code, 0);
+  const auto store = ProbeStore::Open(killed / "probes.db");
+  ASSERT_TRUE(store.ok());
+  const auto states = (*store)->States();
+  ASSERT_EQ(states->count("1kae"), 1u);
+  EXPECT_GT(absl::FromUnixMicros(states->at("1kae").last_check()),
+            clock_.Now() - ProbeBook::kStatesEvery - absl::Minutes(1) - ProbeBook::kFlushEvery);
 }
 
 TEST_F(BookTest, VantagesAreAskedForWhatTheySee) {
