@@ -302,7 +302,9 @@ absl::Status RunningCollector::ListenGrpc() {
   ingest_ = std::make_unique<IngestService>(hub_, metrics_, *gate_, acceptor_->unread(), clock_);
   fleet_ = std::make_unique<FleetService>(state_, metrics_, clock_, *gate_,
                                           [this] { return acceptor_->Notes(); });
-  fleet_->SetProbes(probes_->probes(), [this](v1::StatusReply& reply) { probes_->AddTo(reply); });
+  const auto add_probes = [this](v1::StatusReply& reply) { probes_->AddTo(reply); };
+  fleet_->SetProbes(probes_->probes(), add_probes);
+  routes_.set_probes(add_probes);
   trust_service_ = std::make_unique<TrustService>(*trust_, *gate_);
   keys_service_ =
       std::make_unique<KeysService>(KeysService::Parts{*keys_, *trust_, *events_, *gate_, clock_});

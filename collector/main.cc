@@ -60,12 +60,12 @@ void RaiseDescriptorLimit() {
 int Run(const Arguments& arguments, const StopSignals& stop) {
   ConfigLoader loader;
   CollectorOptions options = LoadCollectorOptions(arguments.config, arguments.overrides, loader);
+  for (const ConfigProblem& note : loader.notes()) {
+    std::fprintf(stderr, "%s\n", note.ToString().c_str());
+  }
   if (!loader.problems().empty()) {
     std::fprintf(stderr, "%s\n", loader.Problems().c_str());
     return kExitFailure;
-  }
-  for (const ConfigProblem& note : loader.notes()) {
-    std::fprintf(stderr, "%s\n", note.ToString().c_str());
   }
   if (arguments.check_config) {
     std::printf("%s: ok\n", arguments.config.empty() ? "no config" : arguments.config.c_str());

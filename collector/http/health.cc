@@ -58,6 +58,12 @@ std::vector<Trouble> Troubles(const v1::StatusReply& status) {
                                         check.reason(), check.caused_by())});
     }
   }
+  for (const v1::ProbeState& probe : status.probes()) {
+    const Verdict verdict = FromProto(probe.verdict());
+    if (verdict == Verdict::kOk) continue;
+    troubles.push_back({verdict, Line(absl::StrCat("probe/", OneLine(probe.name())), verdict,
+                                      probe.reason(), probe.caused_by())});
+  }
   std::stable_sort(troubles.begin(), troubles.end(), [](const Trouble& a, const Trouble& b) {
     return IsWorse(a.verdict, b.verdict);
   });
@@ -67,7 +73,8 @@ std::vector<Trouble> Troubles(const v1::StatusReply& status) {
 /// The verdict on the subject; nothing when it is not there.
 std::optional<Verdict> VerdictOn(absl::string_view subject, const v1::StatusReply& status) {
   if (subject == "*") {
-    if (status.hosts().empty()) return Verdict::kUnknown;  // nobody has reported: nothing is known
+    // Nobody has reported and nothing is looked at: nothing is known.
+    if (status.hosts().empty() && status.probes().empty()) return Verdict::kUnknown;
     return FromProto(status.verdict());
   }
   if (status.hosts().empty()) return std::nullopt;
@@ -97,7 +104,9 @@ HttpResponse HealthAnswer(absl::string_view subject, const v1::StatusReply& stat
   response.body = absl::StrCat("fleet-health:", subject, fails ? ":fail" : ":pass", "\nverdict ",
                                VerdictName(*verdict), "\n");
   if (!reasons) return response;
-  if (status.hosts().empty()) absl::StrAppend(&response.body, "no host has reported\n");
+  if (status.hosts().empty() && status.probes().empty()) {
+    absl::StrAppend(&response.body, "no host has reported\n");
+  }
   for (const Trouble& trouble : Troubles(status)) {
     absl::StrAppend(&response.body, trouble.line, "\n");
   }

@@ -12,7 +12,7 @@ namespace fleet::collector {
 /// "fleet-health:tempo/disk:pass", or 503 and "…:fail"; whoever looks at the status and whoever
 /// looks for the keyword see the same. `crit` and `unknown` fail, and so does a host or check that
 /// is silent; `warn` fails too when `fail_on_warn`. The verdict follows, and with `reasons` one
-/// line for each check that is not ok, worst first. Pure.
+/// line for each check and probe that is not ok, worst first. Pure.
 ///
 /// `subject` is "tempo", "tempo/disk" or "*" for the fleet, and `status` what was asked about it:
 /// 404 when it holds no such host or check. A keyword is looked for whatever the status is, so

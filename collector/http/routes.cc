@@ -98,8 +98,8 @@ HttpResponse Routes::Answer(const HttpRequest& request) const {
 }
 
 HttpResponse Routes::Index(const HttpRequest&) const {
-  const v1::StatusReply status = state_.Status({});
-  const bool empty = status.hosts().empty();
+  const v1::StatusReply status = WholeStatus();
+  const bool empty = status.hosts().empty() && status.probes().empty();
   std::string body = absl::StrCat(
       "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>fleet</title></head>"
       "<body><h1>fleet: ",
@@ -189,6 +189,12 @@ HttpResponse Routes::SdHosts(const HttpRequest& request) const {
   return response;
 }
 
+v1::StatusReply Routes::WholeStatus() const {
+  v1::StatusReply status = state_.Status({});
+  if (probes_) probes_(status);
+  return status;
+}
+
 HttpResponse Routes::Health(const HttpRequest& request) const {
   v1::StatusRequest asked;
   if (request.path.size() > 1) asked.set_host(request.path[1]);
@@ -196,8 +202,8 @@ HttpResponse Routes::Health(const HttpRequest& request) const {
   const std::string subject = request.path.size() > 1
                                   ? absl::StrJoin(request.path.begin() + 1, request.path.end(), "/")
                                   : "*";
-  return HealthAnswer(subject, state_.Status(asked), request.argument("fail-on") == "warn",
-                      keys_.Allows(request));
+  return HealthAnswer(subject, subject == "*" ? WholeStatus() : state_.Status(asked),
+                      request.argument("fail-on") == "warn", keys_.Allows(request));
 }
 
 HttpResponse Routes::Healthy(const HttpRequest&) const { return Text(200, "healthy\n"); }

@@ -28,6 +28,8 @@ class Routes {
   void set_ready(bool ready) { ready_ = ready; }
 
   /// What /metrics shows beside the hosts. Before traffic; called by any thread.
+  /// Adds the probes to the status of the whole fleet.
+  void set_probes(std::function<void(v1::StatusReply&)> probes) { probes_ = std::move(probes); }
   void set_extra(std::function<std::vector<ExtraSeries>()> extra) { extra_ = std::move(extra); }
 
   /// One path, or a family of them.
@@ -59,7 +61,11 @@ class Routes {
   const FleetState& state_;
   SelfMetrics& metrics_;
   const AccessKeys keys_;
+  /// Of the fleet, with its probes.
+  v1::StatusReply WholeStatus() const;
+
   Address address_;
+  std::function<void(v1::StatusReply&)> probes_;
   std::atomic<bool> ready_ = false;
 };
 

@@ -184,7 +184,7 @@ absl::StatusOr<ProbeRoute::Question> ProbeRoute::ReadCheck(const HttpRequest& re
   if (check.spec.target.empty() || !check.unset.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "The check ", Quote(name),
-        " cannot be asked: ", check.unset.empty() ? "it is a pulse" : "a setting of it is unset"));
+        " cannot be asked: ", check.unset.empty() ? "it is a pulse" : check.unset));
   }
   const std::string target(request.argument("target"));
   if (!target.empty() && !SameTarget(target, check.url) && !SameTarget(target, check.spec.target)) {

@@ -96,7 +96,7 @@ void DnsRun::Start() {
 void DnsRun::Open() {
   const SteadyTime begin = Clock::Real().SteadyNow();
   const std::string refusal = Refusal(address(), port_);
-  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  if (!refusal.empty()) return Refuse(refusal);
   ::RAND_bytes(reinterpret_cast<unsigned char*>(&id_), sizeof(id_));
   absl::StatusOr<std::string> query = MakeDnsQuery(spec_.dns.name, spec_.dns.type, id_);
   if (!query.ok()) return CannotTell(UnknownKind::kError, std::string(query.status().message()));
@@ -152,7 +152,7 @@ void DnsRun::AskByStream() {
   Release();
   stream_ = true;
   const std::string refusal = Refusal(address(), port_);
-  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  if (!refusal.empty()) return Refuse(refusal);
   const SocketAddress to = MakeSocketAddress(address(), port_);
   fd_ = ScopedFd(::socket(to.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd_.valid()) return FailConnect(errno);

@@ -46,6 +46,7 @@ class HttpRun final : public Run {
   void Release() override { Drop(); }
   void AddSamples(SampleSet& samples) const override;
   Timings Phases() const override;
+  void Refuse(const std::string& refusal) override;
 
   void StartHop();
   void Connect();
@@ -231,14 +232,19 @@ std::string HttpRun::Doing() const {
   return "Response";
 }
 
+/// Where a site sends us is its own doing.
+void HttpRun::Refuse(const std::string& refusal) {
+  if (redirects_ == 0) return Run::Refuse(refusal);
+  Fail(absl::StrCat("redirect to what may not be asked: ", refusal));
+}
+
 void HttpRun::OnDone(CURLcode code) {
   const std::string problem = hop_->Problem(code);
   if (capture_ != nullptr && capture_->seen()) result_.tls = capture_->facts();
   if (problem.empty()) return OnReply();
   hop_failed_ = true;
   if (!hop_->refusal().empty()) {
-    return redirects_ > 0 ? Fail(absl::StrCat("redirect to what may not be asked: ", problem))
-                          : CannotTell(UnknownKind::kBlind, problem);
+    return Refuse(problem);
   }
   if (code == CURLE_COULDNT_CONNECT) {
     const int error = hop_->os_error();

@@ -101,7 +101,7 @@ void IcmpRun::Open() {
 
 void IcmpRun::Send() {
   const std::string refusal = Refusal(address(), 0);
-  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  if (!refusal.empty()) return Refuse(refusal);
   const std::string request = MakeEchoRequest(v6_, static_cast<uint16_t>(sent_), payload_);
   sent_at_.push_back(Clock::Real().SteadyNow());
   ++sent_;

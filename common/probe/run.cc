@@ -69,7 +69,7 @@ void Run::OnAddresses(absl::StatusOr<std::vector<std::string>> found, int port,
   result_.family = FamilyOf(addresses_.front());
   Log("resolved to ", addresses_.front());
   const std::string refusal = Refusal(addresses_.front(), port);
-  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  if (!refusal.empty()) return Refuse(refusal);
   next();
 }
 

@@ -62,6 +62,7 @@ class Run {
   std::string Refusal(const std::string& address, int port) const;
   /// Goes on to the next address; false when there is none.
   bool NextAddress();
+  bool HasNextAddress() const;
   /// How long to try this address, of the `rest` that there is for all: half of it while there is
   /// another one, so that one address that swallows everything does not hide one that answers.
   absl::Duration ShareOf(absl::Duration rest) const;
@@ -70,6 +71,8 @@ class Run {
   void Succeed() { Finish(true, UnknownKind::kNone, ""); }
   void Fail(std::string error) { Finish(false, UnknownKind::kNone, std::move(error)); }
   void CannotTell(UnknownKind kind, std::string error) { Finish(false, kind, std::move(error)); }
+  /// What is asked for may not be talked to: by our own rules, so that nothing is known of it.
+  virtual void Refuse(const std::string& refusal) { CannotTell(UnknownKind::kBlind, refusal); }
   /// After a connect or a send failed with `error`: of the target, or of ourselves.
   void FailConnect(int error);
   /// "Connection timeout (10 seconds)".
@@ -91,7 +94,6 @@ class Run {
   bool regex_failed_ = false;
 
  private:
-  bool HasNextAddress() const;
   void AddLog(const std::string& line);
   void Finish(bool success, UnknownKind unknown, std::string error);
   void OnAddresses(absl::StatusOr<std::vector<std::string>> found, int port,

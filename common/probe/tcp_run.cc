@@ -109,13 +109,13 @@ std::string TcpRun::Doing() const {
 }
 
 void TcpRun::Expire() {
-  if (spec_.tcp.expect_closed && state_ == State::kConnecting) return Succeed();
+  if (spec_.tcp.expect_closed && state_ == State::kConnecting && !HasNextAddress()) return Succeed();
   Run::Expire();
 }
 
 void TcpRun::Connect() {
   const std::string refusal = Refusal(address(), port_);
-  if (!refusal.empty()) return CannotTell(UnknownKind::kBlind, refusal);
+  if (!refusal.empty()) return Refuse(refusal);
   Log("connecting to ", address(), " port ", port_);
   state_ = State::kConnecting;
   phase_begin_ = Clock::Real().SteadyNow();
@@ -132,7 +132,7 @@ void TcpRun::Connect() {
 void TcpRun::WatchConnect() {
   if (!connect_begin_.has_value()) connect_begin_ = phase_begin_;
   const absl::Duration rest = kConnectMax - since(*connect_begin_);
-  limit_ = context_.loop.After(spec_.tcp.expect_closed ? rest : ShareOf(rest), [this] {
+  limit_ = context_.loop.After(ShareOf(rest), [this] {
     limit_.reset();
     OnConnectFailed(ETIMEDOUT);
   });
@@ -142,9 +142,9 @@ void TcpRun::OnConnectFailed(int error) {
   if (fd_.valid()) context_.loop.Unwatch(fd_.get());
   fd_.Reset();
   ClearTimers();
-  const bool there = error == ECONNREFUSED || error == EHOSTUNREACH || error == ETIMEDOUT;
-  if (spec_.tcp.expect_closed && there) return Succeed();
   if (NextAddress()) return Connect();
+  const bool there = error == ECONNREFUSED || error == EHOSTUNREACH || error == ETIMEDOUT;
+  if (spec_.tcp.expect_closed && there) return Succeed();  // at each address
   if (error == ETIMEDOUT) return Fail(TimeoutText("Connection", kConnectMax));
   FailConnect(error);
 }

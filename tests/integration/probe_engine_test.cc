@@ -188,6 +188,8 @@ TEST_F(ProbeEngineTest, GoesOnFromAnAddressThatSwallowsEverything) {
     result = Ask(*engine, tcp);
     EXPECT_TRUE(result.success) << result.error;
     EXPECT_EQ(result.address, "127.0.0.1");
+    tcp.tcp.expect_closed = true;  // at every address
+    EXPECT_EQ(Ask(*engine, tcp).error, "the port is open, which must not be");
     // The only address has all the time there is.
     http.target = absl::StrCat("http://one.test:", site->port(), "/");
     EXPECT_EQ(Ask(*engine, http).error, "Connection timeout (2 seconds)");
@@ -376,8 +378,8 @@ TEST_F(ProbeEngineTest, AsksTheGuardForEveryAddress) {
     return asked == port ? std::string() : RefusePrivateAddress(address, asked);
   };
   const Result redirected = Ask(*engine_, spec);
-  EXPECT_FALSE(redirected.success);
-  EXPECT_THAT(redirected.error, HasSubstr("is a loopback address"));
+  EXPECT_EQ(redirected.unknown, UnknownKind::kNone);  // it is down
+  EXPECT_THAT(redirected.error, StartsWith("redirect to what may not be asked: "));
   EXPECT_EQ(inside->connections(), 0);
   // A name that means another address when it is connected to than when it was looked up.
   std::atomic<int> asked = 0;

@@ -119,6 +119,9 @@ TEST_F(ProbesTest, EverybodySeesTheSameDowntime) {
   const test::Output table = Ctl("status");
   EXPECT_EQ(table.exit_code, 2);
   EXPECT_THAT(table.text, HasSubstr("so also: probe web (crit)"));
+  const test::HttpReply health = HttpGet(collector_->http_address().port, "/health");
+  EXPECT_EQ(health.status, 503);
+  EXPECT_THAT(health.body, HasSubstr("fleet-health:*:fail"));
   json downtimes = CtlJson("downtimes web")["downtimes"];
   ASSERT_EQ(downtimes.size(), 1u);
   EXPECT_EQ(downtimes[0]["error"], "502");
@@ -146,6 +149,7 @@ TEST_F(ProbesTest, EverybodySeesTheSameDowntime) {
   ASSERT_EQ(targets.size(), 1u);
   EXPECT_EQ(targets[0]["targets"][0], check.url);
   EXPECT_EQ(targets[0]["labels"]["__param_module"], "http_2xx");
+  EXPECT_EQ(targets[0]["labels"]["__param_check"], "aaaa");
   EXPECT_EQ(targets[0]["labels"]["check"], "aaaa");
   EXPECT_EQ(targets[0]["labels"]["alias"], "web");
 

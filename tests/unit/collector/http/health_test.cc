@@ -62,6 +62,23 @@ TEST(HealthAnswerTest, NobodyKnownIsNotWell) {
   Expect(HealthAnswer("tempo/disk", no_check, false, true), {404, "no such host or check\n"});
 }
 
+TEST(HealthAnswerTest, AProbeThatIsDownIsTheFleetsTrouble) {
+  v1::StatusReply status = Fleet(v1::VERDICT_OK, "");
+  status.set_verdict(v1::VERDICT_CRIT);
+  v1::ProbeState& probe = *status.add_probes();
+  probe.set_name("chitter.xyz");
+  probe.set_verdict(v1::VERDICT_CRIT);
+  probe.set_reason("502");
+  Expect(HealthAnswer("*", status, false, true),
+         {503, "fleet-health:*:fail\nverdict crit\nprobe/chitter.xyz crit: 502\n"});
+  Expect(HealthAnswer("tempo", status, false, false),
+         {200, "fleet-health:tempo:pass\nverdict ok\n"});
+  status.clear_hosts();  // probes alone are a fleet too
+  status.set_verdict(v1::VERDICT_OK);
+  status.mutable_probes(0)->set_verdict(v1::VERDICT_OK);
+  Expect(HealthAnswer("*", status, false, true), {200, "fleet-health:*:pass\nverdict ok\n"});
+}
+
 TEST(HealthAnswerTest, ReasonsAreOneLineEachWorstFirst) {
   v1::StatusReply reply = Fleet(v1::VERDICT_WARN, "91.2 % used\nfleet-health:tempo:pass");
   v1::CheckStatus& sidekiq = *reply.mutable_hosts(0)->add_checks();
