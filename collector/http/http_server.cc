@@ -15,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "collector/http/error_answer.h"
 #include "collector/http/listen.h"
 #include "collector/http/target.h"
 #include "common/log.h"
@@ -89,13 +90,6 @@ bool ReadsBody(absl::string_view method) { return absl::c_linear_search(kBodyMet
 
 bool IsGet(absl::string_view method) {
   return method == MHD_HTTP_METHOD_GET || method == MHD_HTTP_METHOD_HEAD;
-}
-
-HttpResponse PlainError(int status, absl::string_view text) {
-  HttpResponse response;
-  response.status = status;
-  response.body = absl::StrCat(text, "\n");
-  return response;
 }
 
 ConnectionTable::Id IdOf(MHD_Connection* connection) {
@@ -355,7 +349,7 @@ void MicroHttpServer::AnswerDeferred() {
   }
   for (const Deferred& waiting : deferred) {
     if (const std::shared_ptr<Later> later = waiting.later.lock(); later != nullptr) {
-      later->Give(PlainError(503, "the collector is ending"));
+      later->Give(ErrorAnswer("", 503, "the collector is ending"));
     }
   }
   // The library's end would cut off what it has not sent yet.
@@ -369,17 +363,18 @@ void MicroHttpServer::AnswerDeferred() {
 HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_view method,
                                      const Exchange& exchange) {
   if (!IsGet(method) && !ReadsBody(method)) {
-    HttpResponse response = PlainError(405, "no such method");
+    HttpResponse response = ErrorAnswer(exchange.target, 405, "no such method");
     response.headers.emplace_back("Allow", kAllMethods);
     return response;
   }
   if (exchange.body_too_long) {
-    return PlainError(413, absl::StrCat("a body of more than ", kBodyBytesMax, " bytes"));
+    return ErrorAnswer(exchange.target, 413,
+                       absl::StrCat("a body of more than ", kBodyBytesMax, " bytes"));
   }
   absl::StatusOr<RequestTarget> target = ParseRequestTarget(exchange.target);
   if (!target.ok()) {
-    return PlainError(absl::IsResourceExhausted(target.status()) ? 414 : 400,
-                      target.status().message());
+    return ErrorAnswer(exchange.target, absl::IsResourceExhausted(target.status()) ? 414 : 400,
+                       target.status().message());
   }
   HttpRequest request;
   request.method = IsGet(method) ? MHD_HTTP_METHOD_GET : std::string(method);
@@ -398,7 +393,7 @@ HttpResponse MicroHttpServer::Answer(MHD_Connection* connection, absl::string_vi
         return *pair->second > kHeaderBytesMax ? MHD_NO : MHD_YES;
       },
       &into);
-  if (bytes > kHeaderBytesMax) return PlainError(431, "headers too large");
+  if (bytes > kHeaderBytesMax) return ErrorAnswer(exchange.target, 431, "headers too large");
   const auto* peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   request.peer = HostOf(peer->client_addr);
   return handler_(request);

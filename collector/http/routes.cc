@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "collector/exposition.h"
+#include "collector/http/error_answer.h"
 #include "collector/http/health.h"
 #include "collector/http/negotiate.h"
 #include "common/version.h"
@@ -88,8 +89,9 @@ HttpResponse Routes::Answer(const HttpRequest& request) const {
     response.route = route.pattern;
     return response;
   }
-  if (other_method == nullptr) return Text(404, "no such path\n");
-  HttpResponse response = Text(405, "not with this method\n");
+  const std::string target = absl::StrCat("/", absl::StrJoin(request.path, "/"));
+  if (other_method == nullptr) return ErrorAnswer(target, 404, "no such path");
+  HttpResponse response = ErrorAnswer(target, 405, "not with this method");
   response.route = other_method->pattern;
   std::vector<std::string> allowed = {"GET", "HEAD"};
   allowed.insert(allowed.end(), other_method->methods.begin(), other_method->methods.end());

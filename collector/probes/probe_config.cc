@@ -7,7 +7,9 @@
 #include <set>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -292,14 +294,26 @@ class ProbeReader {
     if (!from_.starttls().empty()) {
       check_.spec.tcp.steps = StartTlsSteps(from_.starttls());
       if (check_.spec.tcp.steps.empty()) {
-        Problem("starttls",
-                absl::StrCat("expected smtp, imap or pop3, not ", Quote(from_.starttls())));
+        Problem("starttls", absl::StrCat("expected smtp, imap, pop3 or postgres, not ",
+                                         Quote(from_.starttls())));
       }
     }
     for (const v1::ProbeStepConfig& step : from_.steps()) {
       check_.spec.tcp.steps.push_back(
-          {step.send(), Pattern("steps", step.expect()), step.starttls()});
+          {Sent(step), Pattern("steps", step.expect()), step.starttls()});
     }
+  }
+
+  std::string Sent(const v1::ProbeStepConfig& step) {
+    const std::string& hex = step.send_hex();
+    if (hex.empty()) return step.send();
+    if (!step.send().empty()) Problem("steps", "either send or send_hex");
+    if (hex.size() % 2 != 0 ||
+        !absl::c_all_of(hex, [](unsigned char c) { return absl::ascii_isxdigit(c); })) {
+      Problem("steps", absl::StrCat("expected pairs of hexadecimal digits, not ", Quote(hex)));
+      return "";
+    }
+    return absl::HexStringToBytes(hex);
   }
 
   /// Rules that its kind of probe would never look at are mistakes.

@@ -182,9 +182,9 @@ absl::StatusOr<ProbeRoute::Question> ProbeRoute::ReadCheck(const HttpRequest& re
   }
   const ProbeCheck& check = *view->check;
   if (check.spec.target.empty() || !check.unset.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "The check ", Quote(name),
-        " cannot be asked: ", check.unset.empty() ? "it is a pulse" : check.unset));
+    return absl::InvalidArgumentError(
+        absl::StrCat("The check ", Quote(name),
+                     " cannot be asked: ", check.unset.empty() ? "it is a pulse" : check.unset));
   }
   const std::string target(request.argument("target"));
   if (!target.empty() && !SameTarget(target, check.url) && !SameTarget(target, check.spec.target)) {

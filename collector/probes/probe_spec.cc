@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "common/address.h"
 #include "common/escape.h"
+#include "common/probe/ip_family.h"
 #include "common/x509_issue.h"
 
 namespace fleet::collector {
@@ -105,6 +106,14 @@ bool IsUrlAuthority(absl::string_view authority, bool needs_port) {
          absl::SimpleAtoi(authority.substr(colon + 1), &port) && port > 0 && port < 65'536;
 }
 
+/// The host of host[:port], without the brackets of IPv6.
+std::string HostOf(absl::string_view authority) {
+  if (absl::ConsumePrefix(&authority, "[")) {
+    return std::string(authority.substr(0, authority.find(']')));
+  }
+  return std::string(authority.substr(0, authority.find(':')));
+}
+
 class Deriver {
  public:
   explicit Deriver(ProbeCheck& check) : check_(check), spec_(check.spec) {}
@@ -128,6 +137,7 @@ class Deriver {
     ChooseType();
     TakeCredentials();
     if (problems_.empty()) FillKind();
+    if (problems_.empty() && !check_.from_config) ChooseFamilies();
     if (check_.name.empty()) check_.name = check_.alias.empty() ? check_.url : check_.alias;
     return std::move(problems_);
   }
@@ -151,6 +161,13 @@ class Deriver {
       Problem("type", absl::StrCat("does not match the url (given: ", Quote(check_.type),
                                    ", the url is of ", Quote(by_url), ")"));
     }
+  }
+
+  /// As updown does: a name is looked at over IPv4 and IPv6, as far as it has both.
+  void ChooseFamilies() {
+    const std::string host = url_.scheme.empty() ? check_.url : HostOf(url_.authority);
+    check_.both_families = check_.type != "dns" && probe::FamilyOf(host) == probe::IpFamily::kAny;
+    spec_.family_fallback = !check_.both_families;
   }
 
   void TakeCredentials() {
@@ -384,12 +401,17 @@ int ExpectedStatus(absl::string_view string_match) {
 }
 
 std::vector<probe::TcpStep> StartTlsSteps(absl::string_view protocol) {
+  constexpr char kSslRequest[] = "\0\0\0\x08\x04\xd2\x16\x2f";
   if (protocol == "smtp") {
     return {{"EHLO fleet\r\n", "^220", false},
             {"STARTTLS\r\n", "^250[ -]STARTTLS", false},
             {"", "^220", true}};
   }
   if (protocol == "imap") return {{". STARTTLS\r\n", "OK", false}, {"", "OK", true}};
+  // Its answer is one letter, without a line's end.
+  if (protocol == "postgres") {
+    return {{std::string(kSslRequest, sizeof(kSslRequest) - 1), "", false}, {"", "^S", true}};
+  }
   if (protocol == "pop3") return {{"STLS\r\n", "^\\+OK", false}, {"", "^\\+OK", true}};
   return {};
 }

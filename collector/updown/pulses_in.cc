@@ -132,7 +132,7 @@ std::vector<Routes::Route> PulsesIn::MakeRoutes() {
     route.pattern = pattern;
     route.help = help;
     route.answer = [this, answer](const HttpRequest& request) { return (this->*answer)(request); };
-    route.methods = {"POST"};
+    route.methods = {"POST", "PUT"};
     return route;
   };
   return {

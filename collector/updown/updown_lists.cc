@@ -171,6 +171,10 @@ HttpResponse UpdownApi::Save(const HttpRequest& request, StatusPage page, int st
       page.visibility != "private") {
     return Problem("Visibility", "is not included in the list", page.visibility);
   }
+  if (page.visibility != "public") {
+    return Problem("Visibility", "must be public: there is one page here, and it is for everybody",
+                   page.visibility);
+  }
   if (!IsPrintable(page.name, false) || page.name.size() > kNameBytesMax) {
     return Problem("Name", "is invalid", page.name);
   }

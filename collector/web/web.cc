@@ -5,6 +5,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "collector/http/cors.h"
+#include "collector/http/error_answer.h"
 #include "collector/http/packing.h"
 #include "collector/web/render.h"
 #include "collector/web/status_model.h"
@@ -90,22 +92,20 @@ void Web::Render() {
 }
 
 HttpResponse Web::Serve(const HttpRequest& request, const std::string& name) const {
+  if (request.method == "OPTIONS") return PreflightAnswer("GET, HEAD");
   const std::shared_ptr<const WebFiles> files = this->files();
   const auto found = files->by_name.find(name);
   HttpResponse response;
   if (found == files->by_name.end()) {
-    response.status = 404;
-    response.body = "no such page\n";
-    return response;
+    return ErrorAnswer(absl::StrCat("/", absl::StrJoin(request.path, "/")), 404, "no such page");
   }
   const WebFile& file = *found->second;
   response.content_type = file.content_type;
   response.headers = {{"Cache-Control", "no-cache"},
                       {"ETag", absl::StrCat("W/", file.etag)},
                       {"Vary", "Accept-Encoding"},
-                      {"Access-Control-Allow-Origin", "*"},
-                      {"Access-Control-Expose-Headers", "Date"},
                       {"X-Content-Type-Options", "nosniff"}};
+  AllowOrigins(response);
   const absl::string_view known = request.header("if-none-match");
   if (known == "*" || absl::StrContains(known, file.etag)) {
     response.status = 304;
@@ -139,15 +139,21 @@ std::vector<Routes::Route> Web::Paths() {
   };
   return {
       {"/status", "the page for everybody: what is published", page},
-      {"/updates.html", "what the users are told, as a piece of HTML", file("updates.html")},
+      {"/updates.html",
+       "what the users are told, as a piece of HTML",
+       file("updates.html"),
+       {"OPTIONS"}},
       {"/status.atom", "downtimes and announcements, as a feed", file("status.atom")},
-      {"/status.json", "", file("status.json")},
-      {"/summary.json", "", file("summary.json")},
-      {"/api/v2/status.json", "the whole in one word, as Statuspage has it", file("status.json")},
-      {"/api/v2/summary.json", "that, components and incidents", file("summary.json")},
-      {"/api/v2/*", "", same},
-      {"/api/v2/incidents/*", "", same},
-      {"/api/v2/scheduled-maintenances/*", "", same},
+      {"/status.json", "", file("status.json"), {"OPTIONS"}},
+      {"/summary.json", "", file("summary.json"), {"OPTIONS"}},
+      {"/api/v2/status.json",
+       "the whole in one word, as Statuspage has it",
+       file("status.json"),
+       {"OPTIONS"}},
+      {"/api/v2/summary.json", "that, components and incidents", file("summary.json"), {"OPTIONS"}},
+      {"/api/v2/*", "", same, {"OPTIONS"}},
+      {"/api/v2/incidents/*", "", same, {"OPTIONS"}},
+      {"/api/v2/scheduled-maintenances/*", "", same, {"OPTIONS"}},
       {"/badge.svg", "the whole as a picture", badge},
       {"/badge/*", "a component: /badge/TOKEN.svg", badge},
       {"/badge/*/uptime.svg", "its uptime of 90 days", badge},

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/metric.h"
+#include "common/probe/ip_family.h"
 #include "common/report.h"
 
 /// Looks from outside: one probe is one question to a URL, port or name, with what is expected of
@@ -18,7 +19,6 @@
 namespace fleet::probe {
 
 enum class Kind { kHttp, kTcp, kTls, kIcmp, kDns, kWebSocket };
-enum class IpFamily { kAny, kIpv4, kIpv6 };
 
 /// "http", "tcp", "tls", "icmp", "dns", "websocket".
 absl::string_view KindName(Kind kind);

@@ -175,14 +175,6 @@ std::unique_ptr<Resolver> Resolver::Create(Loop& loop) {
   return std::make_unique<AresResolver>(loop);
 }
 
-IpFamily FamilyOf(absl::string_view address) {
-  const std::string text(address);
-  unsigned char bytes[sizeof(in6_addr)];
-  if (::inet_pton(AF_INET, text.c_str(), bytes) == 1) return IpFamily::kIpv4;
-  if (::inet_pton(AF_INET6, text.c_str(), bytes) == 1) return IpFamily::kIpv6;
-  return IpFamily::kAny;
-}
-
 std::vector<std::string> ChooseAddresses(std::vector<std::string> addresses, IpFamily family,
                                          bool fallback) {
   if (family == IpFamily::kAny || addresses.empty()) return addresses;

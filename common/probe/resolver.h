@@ -28,9 +28,6 @@ class Resolver {
   virtual void Resolve(const std::string& host, Done done) = 0;
 };
 
-/// The family of a numeric address; kAny for anything else.
-IpFamily FamilyOf(absl::string_view address);
-
 /// Those of `addresses` that a probe with this choice of family may talk to, the best first.
 std::vector<std::string> ChooseAddresses(std::vector<std::string> addresses, IpFamily family,
                                          bool fallback);

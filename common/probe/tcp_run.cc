@@ -109,7 +109,8 @@ std::string TcpRun::Doing() const {
 }
 
 void TcpRun::Expire() {
-  if (spec_.tcp.expect_closed && state_ == State::kConnecting && !HasNextAddress()) return Succeed();
+  const bool last = state_ == State::kConnecting && !HasNextAddress();
+  if (spec_.tcp.expect_closed && last) return Succeed();
   Run::Expire();
 }
 

@@ -56,9 +56,10 @@ class BlackHoleTest : public testing::Test {
   }
   /// The link is there again: slow at first, so that the past takes its time.
   void LetThrough() {
-    const Output output =
-        Shell(absl::StrCat("nft flush chain inet hole in && nft add rule inet hole in tcp dport ",
-                           Port(), " limit rate over 12 kbytes/second burst 4 kbytes drop"));
+    const Output output = Shell(
+        absl::StrCat("ip link set lo mtu 1500 && nft flush chain inet hole in && nft add rule "
+                     "inet hole in tcp dport ",
+                     Port(), " limit rate over 12 kbytes/second burst 6 kbytes drop"));
     EXPECT_EQ(output.exit_code, 0) << output.text;
   }
   void MakeFast() { EXPECT_EQ(Shell("nft delete table inet hole").exit_code, 0); }
@@ -115,14 +116,21 @@ TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
   EXPECT_TRUE(WaitFor(
       [&] {
         host = lab_.Host("tempo");
-        return host.is_object() && host["up"] == true && host["ageSeconds"] < 3.0;
+        if (!host.is_object() || host["up"] != true) return false;
+        return std::any_of(host["checks"].begin(), host["checks"].end(), [](const auto& check) {
+          return check["name"] == "load" && check["ageSeconds"] < 3.0;
+        });
       },
       absl::Seconds(60)))
       << lab_.log("tempo");
   EXPECT_GT(host["spoolReports"], 100) << host;
   MakeFast();
-  EXPECT_TRUE(WaitFor([&] { return FindSegmentFiles(lab_.spool_dir("tempo")).size() <= 1; },
-                      absl::Seconds(60)))
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        host = lab_.Host("tempo");
+        return host.is_object() && host["ageSeconds"] < 3.0 && host["spoolReports"] == 0;
+      },
+      absl::Seconds(60)))
       << lab_.log("tempo");
   NoteSpool();
   EXPECT_EQ(lab_.StopAgent("tempo"), 0);
@@ -138,7 +146,11 @@ TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
       << runs.size() << " runs in the journal, " << count.value_or(-1) << " in Prometheus\n"
       << HttpGet(lab_.url("/metrics/self")).body;
   const std::map<SegmentId, uint64_t> kept = CountReports(lab_.journal_dir() + "/hosts/tempo");
+  // What was under way at the end waits for the agent's next start.
+  const std::map<SegmentId, uint64_t> waiting = CountReports(lab_.spool_dir("tempo"));
   for (const auto& [id, most] : spooled_) {
+    const auto waits = waiting.find(id);
+    if (waits != waiting.end() && waits->second >= most) continue;
     const auto found = kept.find(id);
     EXPECT_GE(found == kept.end() ? 0 : found->second, most) << id.epoch << "-" << id.number;
   }

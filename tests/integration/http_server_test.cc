@@ -225,6 +225,10 @@ TEST_F(HttpServerTest, AnswersBadRequestsWithTheirStatus) {
                 StartsWith(absl::StrCat("HTTP/1.1 ", status)));
   }
   EXPECT_THAT(HttpGet(port_, "/a", {}, "BREW").headers, HasSubstr("Allow: GET, HEAD, POST"));
+  // Below /api programs read them.
+  const test::HttpReply api = HttpGet(port_, "/api/checks", {}, "BREW");
+  EXPECT_THAT(api.headers, HasSubstr("application/json"));
+  EXPECT_EQ(api.body, "{\"error\":\"no such method\"}");
 }
 
 TEST_F(HttpServerTest, GivesTheHandlerTheWholeBody) {

@@ -376,11 +376,16 @@ TEST_F(UpdownApiTest, StatusPagesUnderBothNames) {
     EXPECT_TRUE(page["access_key"].is_null());
     const std::string token = page["token"];
     const std::string one = absl::StrCat(path, "/", token);
-    const HttpReply changed = rig_.Send("PUT", one, "checks[]=1kae&visibility=private");
+    const HttpReply changed = rig_.Send("PUT", one, "checks[]=1kae&visibility=public");
     EXPECT_EQ(changed.status, 200) << changed.body;
+    EXPECT_THAT(ErrorOf(rig_.Send("PUT", one, "visibility=private")),
+                HasSubstr("there is one page here"));
     EXPECT_EQ(Parse(changed)["name"], "Chitter");
     EXPECT_EQ(Parse(rig_.Get(path)).back()["checks"], Json({"1kae"}));
-    EXPECT_EQ(rig_.Get(one).status, 405);
+    const HttpReply not_so = rig_.Get(one);
+    EXPECT_EQ(not_so.status, 405);
+    EXPECT_EQ(Parse(not_so)["error"], "Method not allowed");
+    EXPECT_THAT(not_so.headers, ::testing::Not(HasSubstr("ccess-control-allow-origin")));
     EXPECT_EQ(rig_.Send("DELETE", one, "").status, 200);
   }
   EXPECT_THAT(ErrorOf(rig_.Send("POST", "/api/status_pages", "checks[]=none")),

@@ -439,8 +439,6 @@ TEST_F(SpoolTest, WithoutADirectoryAFewMebibytesAreKeptInMemory) {
   EXPECT_EQ(lines.back(), absl::StrCat("load ", added - 1));
 }
 
-// ---- cost -----------------------------------------------------------------------------------
-
 TEST_F(SpoolTest, AHealthyLinkNeedsOneWritePerTickAndNoSync) {
   Start();
   spool->OpenLive(0);

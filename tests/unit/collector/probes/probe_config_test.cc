@@ -131,6 +131,8 @@ probes:
 - {name: redis, url: "tcp://r:6379", steps: [{send: "PING\r\n", expect: ""}, {expect: "PONG"}]}
 - {name: dns, url: "dns:///x", expect: {answer: "1\\.2\\.3\\.4", rcodes: [NXDOMAIN]}}
 - {name: backup, type: pulse, period: 26h}
+- {name: database, url: "tcp://db:5432", starttls: postgres}
+- {name: raw, url: "tcp://db:1", steps: [{send_hex: "00ff0a"}]}
 )");
   EXPECT_EQ(loader_.Problems(), "");
   const ProbeCheck& media = checks[0];
@@ -158,6 +160,9 @@ probes:
   EXPECT_EQ(checks[3].spec.tcp.steps[1].expect, "PONG");
   EXPECT_EQ(checks[4].spec.dns.answer_matches, "1\\.2\\.3\\.4");
   EXPECT_EQ(checks[5].type, "pulse");
+  EXPECT_EQ(checks[6].spec.tcp.steps[0].send.size(), 8u);
+  EXPECT_TRUE(checks[6].spec.tcp.steps[1].start_tls);
+  EXPECT_EQ(checks[7].spec.tcp.steps[0].send, std::string("\0\xff\n", 3));
 }
 
 TEST_F(ProbeConfigTest, SaysEverythingThatIsWrongAtItsPlace) {
@@ -175,22 +180,30 @@ probes:
 - {name: i, url: "dns://9.9.9.9"}
 - {url: "https://x y"}
 - {name: j, url: "https://x", mehtod: GET}
+- {name: k, url: "tcp://x:1", steps: [{send_hex: "0g"}]}
 )");
   const std::string problems = loader_.Problems();
   for (const char* expected :
        {"collector.yaml:3: probes[0].url: is invalid: expected https://",
         "collector.yaml:4: probes[1].name: another probe is called \"a\"",
-        "probes[1].token: expected up to 16", "probes[1].period: expected 1s to 35d",
-        "probes[1].apdex_t: is not included in the list (given: 3)", "probes[1].parent: ",
-        "probes[1].ip: expected any, 4, 6 or both", "collector.yaml:5: probes[2].url: is invalid",
+        "probes[1].token: expected up to 16",
+        "probes[1].period: expected 1s to 35d",
+        "probes[1].apdex_t: is not included in the list (given: 3)",
+        "probes[1].parent: ",
+        "probes[1].ip: expected any, 4, 6 or both",
+        "collector.yaml:5: probes[2].url: is invalid",
         "probes[3].expect.status: expected 200, 200-299 or any",
         "probes[3].expect.body_matches: no regular expression",
-        "probes[4].report_headers: is for http and https only", "probes[5].expect: is for tcp only",
-        "probes[6].url: settings has no \"missing\"", "probes[7].url: a pulse has none",
+        "probes[4].report_headers: is for http and https only",
+        "probes[5].expect: is for tcp only",
+        "probes[6].url: settings has no \"missing\"",
+        "probes[7].url: a pulse has none",
         "probes[8].mute_until: is invalid",
         "probes[8].method: is not included in the list (given: \"FETCH\")",
-        "probes[9].url: is invalid: expected dns://", "probes[10].url: expected at most",
-        "probes[11].mehtod: unknown key; did you mean \"method\"?"}) {
+        "probes[9].url: is invalid: expected dns://",
+        "probes[10].url: expected at most",
+        "probes[11].mehtod: unknown key; did you mean \"method\"?",
+        "probes[12].steps: expected pairs of hexadecimal digits, not \"0g\""}) {
     EXPECT_THAT(problems, HasSubstr(expected));
   }
 }
