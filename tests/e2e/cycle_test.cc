@@ -15,6 +15,7 @@
 #include "tests/support/fake_minio.h"
 #include "tests/support/fleet_processes.h"
 #include "tests/support/hook_receiver.h"
+#include "tests/support/tsdb_server.h"
 #include "tests/support/web_server.h"
 
 namespace fleet::test {
@@ -23,6 +24,7 @@ namespace {
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kKey[] = "ro-0123456789abcdef";
 
@@ -111,6 +113,9 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
   ASSERT_TRUE(collector_->process().Wait(absl::Seconds(10)).has_value());
   Start();
   ExpectEverywhere("critical");
+  TsdbServer prometheus(TsdbServer::Kind::kPrometheus,
+                        absl::StrCat("127.0.0.1:", collector_->http_port()));
+  ASSERT_TRUE(prometheus.Start()) << prometheus.log();
   const json incidents = Parsed(Text("/api/v2/incidents/unresolved.json"))["incidents"];
   ASSERT_EQ(incidents.size(), 2u) << incidents;
   const json& outage = incidents[1];
@@ -125,6 +130,12 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
   EXPECT_EQ(downtimes[0]["id"], id);
   EXPECT_TRUE(downtimes[0]["endedAt"].is_null());
   EXPECT_EQ(Status(*collector_)["probes"][0]["down"], true);
+  const auto probe = [&] {
+    return Parsed(Fleetctl(*collector_, {"probes", "-o", "json"}).text)["probes"][0];
+  };
+  EXPECT_EQ(probe()["down"], true);
+  EXPECT_EQ(probe()["downSince"].get<std::string>().substr(0, 19),
+            downtimes[0]["startedAt"].get<std::string>().substr(0, 19));
   EXPECT_EQ(Get("/api/checks/1kae")["down"], true);
   EXPECT_EQ(Get("/api/checks/1kae/downtimes")[0]["id"], id);
   ASSERT_TRUE(WaitFor([&] { return !Told("check.down").empty(); }, absl::Seconds(30)));
@@ -138,6 +149,12 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
     }
     return false;
   }));
+  const auto in_prometheus = [&](const std::string& query, double value) {
+    return WaitFor([&] { return prometheus.Query(query, absl::Now()) == value; },
+                   absl::Seconds(30));
+  };
+  EXPECT_TRUE(in_prometheus("fleet_probe_down{check=\"1kae\"}", 1));
+  EXPECT_TRUE(in_prometheus("probe_success{check=\"1kae\"}", 0));
   // The copies may still be those of before the kill for a moment.
   EXPECT_TRUE(WaitFor([&] {
     return absl::StrContains(ReadFile(dir_ / "site/index.html"), "We are <em>on it</em>.");
@@ -182,6 +199,14 @@ TEST_F(CycleTest, EverybodyTellsTheSameOutage) {
   EXPECT_EQ(closed["id"], id);
   EXPECT_EQ(closed["endedAt"].get<std::string>().substr(0, 19),
             ended["ended_at"].get<std::string>().substr(0, 19));
+  EXPECT_EQ(probe()["down"], false);
+  EXPECT_EQ(Status(*collector_)["probes"][0]["down"], false);
+  EXPECT_TRUE(in_prometheus("fleet_probe_down{check=\"1kae\"}", 0));
+  EXPECT_TRUE(in_prometheus("probe_success{check=\"1kae\"}", 1));
+  EXPECT_TRUE(in_prometheus("max_over_time(fleet_probe_down{check=\"1kae\"}[10m])", 1));
+  EXPECT_THAT(Text("/status"),
+              AllOf(HasSubstr("Website</strong> was down for"), Not(HasSubstr("has been down"))));
+  EXPECT_THAT(Text("/updates.html"), HasSubstr("<strong>Resolved</strong>"));
   EXPECT_THAT(Text("/status.atom"), HasSubstr("Website was down for"));
   EXPECT_TRUE(WaitFor([&] {
     const std::string page = InBucket("index.html");

@@ -42,7 +42,8 @@ absl::string_view TsdbServer::Name(Kind kind) {
   return "";
 }
 
-TsdbServer::TsdbServer(Kind kind) : kind_(kind) {}
+TsdbServer::TsdbServer(Kind kind, std::string scraped)
+    : kind_(kind), scraped_(std::move(scraped)) {}
 
 bool TsdbServer::Start() {
   std::vector<std::string> argv;
@@ -53,8 +54,14 @@ bool TsdbServer::Start() {
             "-dedup.minScrapeInterval=1ms", "-search.latencyOffset=0s", "-search.disableCache"};
   } else {
     const bool window = kind_ == Kind::kPrometheusWindow;
-    WriteFile(dir_ / "prometheus.yml",
-              window ? "storage: {tsdb: {out_of_order_time_window: 30d}}\n" : "{}\n");
+    std::string config = window ? "storage: {tsdb: {out_of_order_time_window: 30d}}\n" : "{}\n";
+    if (!scraped_.empty()) {
+      config = absl::StrCat(
+          "scrape_configs: [{job_name: fleet, scrape_interval: 1s, honor_labels: true, "
+          "static_configs: [{targets: [\"",
+          scraped_, "\"]}]}]\n");
+    }
+    WriteFile(dir_ / "prometheus.yml", config);
     const std::string shipped =
         absl::StrCat(FLEET_SOURCE_DIR, "/dashboards/prometheus/remote-write.yml");
     argv = {

@@ -26,7 +26,8 @@ class TsdbServer {
   static bool Installed(Kind kind);
   static absl::string_view Name(Kind kind);
 
-  explicit TsdbServer(Kind kind);
+  /// `scraped`: host:port of a collector whose /metrics a kPrometheus scrapes each second.
+  explicit TsdbServer(Kind kind, std::string scraped = "");
 
   /// Starts, or starts again over the same data and port. False when it does not get ready.
   bool Start();
@@ -46,6 +47,7 @@ class TsdbServer {
   std::string Get(absl::string_view target) const;
 
   const Kind kind_;
+  const std::string scraped_;
   TempDir dir_;
   const uint16_t port_ = FreePort();
   std::optional<Process> process_;
