@@ -40,8 +40,9 @@ class ProbeBook final : public Probes, public PlanSource {
   static constexpr absl::Duration kFlushEvery = absl::Seconds(5);   // counts and states
   static constexpr absl::Duration kStatesEvery = absl::Minutes(1);  // of those that stand still
   static constexpr absl::Duration kTrimEvery = absl::Hours(1);
-  static constexpr absl::Duration kFirstTrim = absl::Minutes(1);   // after the start
-  static constexpr absl::Duration kCauseWait = absl::Minutes(10);  // for a cause to be known
+  static constexpr absl::Duration kFirstTrim = absl::Minutes(1);      // after the start
+  static constexpr absl::Duration kLinger = absl::Milliseconds(100);  // looks are judged together
+  static constexpr absl::Duration kCauseWait = absl::Minutes(10);     // for a cause to be known
 
   struct Options {
     std::vector<ProbeCheck> checks;  // of collector.yaml
@@ -174,7 +175,7 @@ class ProbeBook final : public Probes, public PlanSource {
   void StartOne(const ProbeSchedule::Key& key, absl::Duration lag);
   void Push(Waiting waiting);
 
-  void RefreshCauses(const std::deque<Waiting>& batch);
+  void RefreshCauses(const std::deque<Waiting>& batch, bool all);
   void Apply(Waiting waiting, Outcome& outcome) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Confirm(ProbeEntry& entry, const Waiting& waiting, Outcome& outcome)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -234,6 +235,7 @@ class ProbeBook final : public Probes, public PlanSource {
   SteadyTime flushed_at_;
   SteadyTime states_at_;
   SteadyTime trimmed_at_;
+  SteadyTime causes_at_;  // when those that have none were looked for last
 
   std::jthread judge_;  // last: they use all of the above
   std::jthread looker_;

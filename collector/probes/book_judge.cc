@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -35,6 +36,11 @@ void ProbeBook::Judge(const std::stop_token& stop) {
       parts_.clock.WaitUntil(queue_mutex_, queue_changed_, stop,
                              SteadyAfter(parts_.clock.SteadyNow(), kTick),
                              [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !queue_.empty(); });
+      if (!queue_.empty()) {
+        parts_.clock.WaitUntil(queue_mutex_, queue_changed_, stop,
+                               SteadyAfter(parts_.clock.SteadyNow(), kLinger),
+                               [] { return false; });
+      }
     }
     Work(false);
   }
@@ -47,12 +53,18 @@ void ProbeBook::Work(bool flush) {
     MutexLock lock(queue_mutex_);
     batch.swap(queue_);
   }
-  RefreshCauses(batch);
+  // Of those that have been down for a while, not at each look at others.
+  const SteadyTime now = parts_.clock.SteadyNow();
+  const bool all =
+      flush || now - causes_at_ >= kTick ||
+      absl::c_any_of(batch, [](const Waiting& one) { return !one.look.result.success; });
+  if (all) causes_at_ = now;
+  RefreshCauses(batch, all);
   Outcome outcome;
   {
     MutexLock lock(mutex_);
     for (Waiting& waiting : batch) Apply(std::move(waiting), outcome);
-    FindCauses(outcome);
+    if (all) FindCauses(outcome);
   }
   Write(outcome, flush);
   Publish(outcome);
@@ -60,8 +72,8 @@ void ProbeBook::Work(bool flush) {
 }
 
 /// Asks for the causes of all that fails, without a lock of ours: whoever answers has its own.
-void ProbeBook::RefreshCauses(const std::deque<Waiting>& batch) {
-  if (!parts_.cause) return;
+void ProbeBook::RefreshCauses(const std::deque<Waiting>& batch, bool all) {
+  if (!parts_.cause || !all) return;
   std::set<std::string> parents;
   {
     MutexLock lock(mutex_);

@@ -86,7 +86,13 @@ std::vector<ProbeSchedule::Due> ProbeSchedule::TakeDue(SteadyTime now) {
 
 std::optional<SteadyTime> ProbeSchedule::next() const {
   if (queue_.empty()) return std::nullopt;
-  return queue_.begin()->first;
+  SteadyTime latest = SteadyAfter(queue_.begin()->first, kSlackMax);
+  for (const auto& [due, key] : queue_) {
+    if (due >= latest) break;
+    const absl::Duration slack = std::min(entries_.at(key).period * kSlack, kSlackMax);
+    latest = std::min(latest, SteadyAfter(due, slack));
+  }
+  return latest;
 }
 
 std::optional<SteadyTime> ProbeSchedule::NextOf(const Key& key) const {

@@ -26,6 +26,10 @@ class ProbeSchedule {
   static constexpr absl::Duration kFirstWithin = absl::Seconds(10);
   static constexpr double kJitter = 0.02;  // of the period, to both sides
   static constexpr absl::Duration kJitterMax = absl::Milliseconds(500);
+  /// How late a look may begin, of its period and at most, so that those that are due soon begin
+  /// together: waking up costs as much as looking.
+  static constexpr double kSlack = 0.02;
+  static constexpr absl::Duration kSlackMax = absl::Milliseconds(100);
 
   struct Due {
     Key key;
@@ -45,6 +49,7 @@ class ProbeSchedule {
 
   /// Those whose time has come, each with its next time set.
   std::vector<Due> TakeDue(SteadyTime now);
+  /// When to take those that are due: as late as their slacks allow.
   std::optional<SteadyTime> next() const;
   std::optional<SteadyTime> NextOf(const Key& key) const;
   uint64_t missed() const { return missed_; }  // turns that came too late

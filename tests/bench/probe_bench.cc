@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "collector/probes/schedule.h"
+#include "common/clock.h"
 #include "common/mutex.h"
 #include "common/probe/probe.h"
 
@@ -51,23 +53,35 @@ int Main(double period, size_t count, const std::string& url) {
   std::vector<double> lags;
   std::vector<double> totals;
   size_t failed = 0;
-  const absl::Time begin = absl::Now() + absl::Milliseconds(50);
+  // As the collector does: by its schedule, which begins together what is due soon.
+  collector::ProbeSchedule schedule(1);
+  Clock& clock = Clock::Real();
+  const SteadyTime begin = SteadyAfter(clock.SteadyNow(), absl::Milliseconds(50));
   for (size_t i = 0; i < count; ++i) {
-    Spec spec;
-    spec.target = absl::StrReplaceAll(url, {{"{n}", absl::StrCat(i)}});
-    const absl::Time due =
-        begin + absl::Seconds(period * static_cast<double>(i) / static_cast<double>(count));
+    const collector::ProbeSchedule::Key key(absl::StrCat(i), IpFamily::kAny);
+    schedule.Add(key, absl::Seconds(period), true, begin);
+    const double share = static_cast<double>(i) / static_cast<double>(count);
+    schedule.Set(key, SteadyAfter(begin, absl::Seconds(period * share)));
+  }
+  for (size_t started = 0; started < count;) {
     {
       MutexLock lock(mutex);
-      pace.wait_until(mutex, absl::ToChronoTime(due), [&] { return absl::Now() >= due; });
+      pace.wait_until(mutex, *schedule.next(),
+                      [&] { return clock.SteadyNow() >= *schedule.next(); });
     }
-    engine->Start(std::move(spec), [&, due](const Result& result) {
-      MutexLock lock(mutex);
-      lags.push_back(absl::ToDoubleMilliseconds(result.start - due));
-      totals.push_back(absl::ToDoubleMilliseconds(result.timings.total));
-      if (!result.success && failed++ == 0) std::fprintf(stderr, "%s\n", result.error.c_str());
-      if (lags.size() == count) wake.notify_one();
-    });
+    const SteadyTime now = clock.SteadyNow();
+    for (const collector::ProbeSchedule::Due& due : schedule.TakeDue(now)) {
+      ++started;
+      Spec spec;
+      spec.target = absl::StrReplaceAll(url, {{"{n}", due.key.first}});
+      engine->Start(std::move(spec), [&, lag = due.lag, asked = clock.Now()](const Result& result) {
+        MutexLock lock(mutex);
+        lags.push_back(absl::ToDoubleMilliseconds(result.start - asked + lag));
+        totals.push_back(absl::ToDoubleMilliseconds(result.timings.total));
+        if (!result.success && failed++ == 0) std::fprintf(stderr, "%s\n", result.error.c_str());
+        if (lags.size() == count) wake.notify_one();
+      });
+    }
   }
   {
     MutexLock lock(mutex);

@@ -85,6 +85,20 @@ TEST_F(ScheduleTest, ForgetsWhatIsRemovedAndKeepsWhatIsAddedAgain) {
   EXPECT_TRUE(schedule_.TakeDue(At(1'000)).empty());
 }
 
+TEST_F(ScheduleTest, WhatIsDueSoonIsTakenTogether) {
+  for (const auto& [key, period, due] :
+       {std::tuple{1, 60, 10.0}, {2, 60, 10.05}, {3, 1, 10.03}, {4, 60, 10.2}}) {
+    schedule_.Add(KeyOf(key), absl::Seconds(period), true, At(0));
+    schedule_.Set(KeyOf(key), At(due));
+  }
+  // A tenth of a second after the first, but for that which may be late by a fiftieth of its
+  // second.
+  EXPECT_EQ(schedule_.next(), At(10.05));
+  EXPECT_EQ(schedule_.TakeDue(At(10.05)).size(), 3u);
+  schedule_.Remove(KeyOf(3));
+  EXPECT_EQ(schedule_.next(), At(10.3));
+}
+
 TEST_F(ScheduleTest, SaysHowLateItIs) {
   schedule_.Add(KeyOf(1), absl::Seconds(60), true, At(0));
   const auto due = schedule_.TakeDue(At(0.25));
