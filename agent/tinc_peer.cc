@@ -103,8 +103,7 @@ TincPeerVerdict JudgeReachable(const TincPeerView& view, const TincOptions& opti
       history.window_sent() >= kSentMinForWarn) {
     worse(Verdict::kWarn, loss_text);
   }
-  if (const auto rtt = history.rtt();
-      rtt && absl::ToDoubleSeconds(*rtt) >= options.rtt_warn_seconds) {
+  if (const auto rtt = history.rtt(); rtt && *rtt >= absl::Seconds(options.rtt_warn_seconds)) {
     worse(Verdict::kWarn, absl::StrCat("round trip ", HumanDuration(*rtt), ", limit ",
                                        HumanDuration(absl::Seconds(options.rtt_warn_seconds))));
   }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/errno_text.h"
 #include "common/scoped_fd.h"
 #include "common/status_macros.h"
 
@@ -21,8 +22,7 @@ absl::Status Errno(absl::string_view what, const std::string& path) {
   const int error = errno;
   const std::string message = absl::StrCat(what, " ", path);
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(message, ": ", absl::ErrnoToStatus(error, "").message()));
+    return absl::ResourceExhaustedError(absl::StrCat(message, ": ", ErrnoText(error)));
   }
   return absl::ErrnoToStatus(error, message);
 }

@@ -18,10 +18,12 @@
     }                                                             \
   } while (false)
 
+// NOLINTBEGIN(bugprone-macro-parentheses): names and a declaration
 #define FLEET_ASSIGN_OR_RETURN_IMPL(tmp, lhs, expr) \
   auto tmp = (expr);                                \
   if (!tmp.ok()) return tmp.status();               \
   lhs = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)
 
 /// Assigns the value of a StatusOr to `lhs` (which may declare a variable) or returns its error.
 #define FLEET_ASSIGN_OR_RETURN(lhs, expr) \

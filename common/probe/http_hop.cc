@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "common/errno_text.h"
 #include "common/escape.h"
 #include "common/probe/sockets.h"
 #include "common/status_macros.h"
@@ -207,7 +207,7 @@ std::string HttpHop::Problem(CURLcode code) {
   }
   switch (code) {
     case CURLE_COULDNT_CONNECT:
-      return os_error() == 0 ? words : std::string(std::strerror(os_error()));
+      return os_error() == 0 ? words : ErrnoText(os_error());
     case CURLE_GOT_NOTHING:
       return "Connection closed without a reply";
     case CURLE_PARTIAL_FILE:

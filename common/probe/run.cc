@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/address.h"
+#include "common/errno_text.h"
 #include "common/escape.h"
 #include "common/probe/samples.h"
 
@@ -100,7 +100,7 @@ void Run::FailConnect(int error) {
   // No route of this family at all is our own lack; IPv4 is everybody's.
   const bool no_ipv6 = error == ENETUNREACH && result_.family == IpFamily::kIpv6;
   if (no_ipv6) return CannotTell(UnknownKind::kBlind, "no way to IPv6 addresses from here");
-  const std::string words = std::strerror(error);
+  const std::string words = ErrnoText(error);
   if (IsOurs(error))
     return CannotTell(UnknownKind::kError, absl::StrCat("cannot connect: ", words));
   Fail(words);

@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/errno_text.h"
 #include "common/escape.h"
 #include "common/probe/run.h"
 #include "common/probe/samples.h"
@@ -222,7 +222,7 @@ void TcpRun::Handshake() {
     if (why == SSL_ERROR_WANT_WRITE) return WatchFor(EPOLLOUT);
     std::string words = TakeTlsError();
     if (!capture_->verify_text().empty()) words = capture_->verify_text();
-    if (words.empty() && os_error != 0) words = std::strerror(os_error);
+    if (words.empty() && os_error != 0) words = ErrnoText(os_error);
     if (words.empty()) words = "connection closed in the handshake";
     return Fail(absl::StrCat("TLS: ", words));
   }
@@ -320,7 +320,7 @@ void TcpRun::Flush() {
       }
     } else {
       sent = ::send(fd_.get(), output_.data(), output_.size(), MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) return Fail(std::strerror(errno));
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) return Fail(ErrnoText(errno));
     }
     if (sent <= 0) return WatchFor(EPOLLIN | EPOLLOUT);
     output_.erase(0, static_cast<size_t>(sent));

@@ -14,8 +14,9 @@
 namespace fleet::test {
 
 /// A disk in memory that keeps the promises of POSIX and no more: bytes survive a crash only when
-/// their file was synced, names of files and directories only when the directory they are in was. Every call that changes something
-/// is counted, and may be the last one before the power goes. Thread-safe.
+/// their file was synced, names of files and directories only when the directory they are in was.
+/// Every call that changes something is counted, and may be the last one before the power goes.
+/// Thread-safe.
 ///
 /// A test runs its scenario once to learn how many changes it makes, then once for each of them
 /// with CutAfter(n), followed by Crash and a fresh start on what is left.
