@@ -26,12 +26,12 @@ TEST(ProbeScrapeTest, AScrapeAsksWhatThePlanAsks) {
   const CollectorProcess collector(
       dir,
       absl::StrCat(
-          "insecure: true\nprobes:\n",                                                 //
-          "- {name: web, token: web, url: \"http://", there, "/\", period: 1s}\n",     //
-          "- {name: gone, token: gone, url: \"http://", nobody, "/\", period: 1s}\n",  //
-          "- {name: text, token: text, url: \"http://", there,                         //
-          "/\", string_match: absent, period: 1s}\n",                                  //
-          "- {name: port, token: port, url: \"tcp://", there, "\", period: 1s}\n",     //
+          "insecure: true\nprobes:\n",                                                           //
+          "- {name: web, token: web, method: GET, url: \"http://", there, "/\", period: 1s}\n",  //
+          "- {name: gone, token: gone, url: \"http://", nobody, "/\", period: 1s}\n",            //
+          "- {name: text, token: text, url: \"http://", there,                                   //
+          "/\", string_match: absent, period: 1s}\n",                                            //
+          "- {name: port, token: port, url: \"tcp://", there, "\", period: 1s}\n",               //
           "- {name: shut, token: shut, url: \"tcp://", nobody, "\", expect: closed, period: 1s}\n",
           "- {name: open, token: open, url: \"tcp://", there, "\", expect: closed, period: 1s}\n",
           "- {name: tls, token: tls, url: \"tcps://", there, "\", period: 1s}\n",  //
@@ -69,6 +69,23 @@ TEST(ProbeScrapeTest, AScrapeAsksWhatThePlanAsks) {
     const HttpAnswer answer = HttpGet(collector.url("/probe?" + query));
     EXPECT_EQ(answer.code, 200) << token << ": " << answer.body;
     EXPECT_EQ(MetricIn(answer.body, "probe_success"), expected.at(token)) << token << answer.body;
+    // Every series of the scrape is one of the scheduled look, with what tells the probes apart;
+    // what takes its time, and what came of it, may differ.
+    const auto all = ParseExposition(HttpGet(collector.url("/metrics/probes")).body);
+    const std::string own = absl::StrCat(
+        "alias=\"", token, "\",check=\"", token, "\",instance=\"",
+        group["targets"][0].get<std::string>(), "\",job=\"fleet\",module=\"",
+        group["labels"]["__param_module"].get<std::string>(), "\",vantage=\"collector\"");
+    for (const auto& [name, family] : ParseExposition(answer.body)) {
+      ASSERT_EQ(all.count(name), 1u) << token << ": " << name;
+      for (const auto& [labels, value] : family.series) {
+        const std::string key = SortedLabels(labels.empty() ? own : absl::StrCat(labels, ",", own));
+        const auto found = all.at(name).series.find(key);
+        ASSERT_NE(found, all.at(name).series.end()) << name << "{" << key << "}";
+        if (absl::EndsWith(name, "_seconds")) continue;
+        EXPECT_EQ(found->second, value) << token << " " << name;
+      }
+    }
   }
 }
 
