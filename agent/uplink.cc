@@ -134,8 +134,9 @@ class Uplink::Loop {
       if (!options_.insecure) due = std::min(due, SteadyAfter(now, kLookForCertificate));
     }
     // When a backlog will wait is only known once it does.
-    if (connected_ && backlog().stream == nullptr && backlog().next_attempt > now) {
-      due = std::min(due, backlog().next_attempt);
+    const SteadyTime backlog_at = std::max(backlog().next_attempt, backlog_from_);
+    if (connected_ && backlog().stream == nullptr && backlog_at > now) {
+      due = std::min(due, backlog_at);
     }
     return std::max(due - now, absl::ZeroDuration());
   }
@@ -149,7 +150,8 @@ class Uplink::Loop {
       channel_ = MakeChannel(options_, *credentials);
       Open(live(), now);
     }
-    if (connected_ && backlog().stream == nullptr && backlog().next_attempt <= now &&
+    if (connected_ && backlog().stream == nullptr &&
+        std::max(backlog().next_attempt, backlog_from_) <= now &&
         spool_.BacklogWaits(options_.number)) {
       Open(backlog(), now);
     }
@@ -232,6 +234,7 @@ class Uplink::Loop {
     }
     if (lane.kind == v1::Hello::LANE_BACKLOG) return spool_.OpenBacklog(options_.number);
     connected_ = true;
+    backlog_from_ = SteadyAfter(clock_.SteadyNow(), kLiveFirst);
     last_loss_.clear();
     log::Info("connected", {{"collector", options_.collector},
                             {"as", message.welcome().host()},
@@ -276,6 +279,7 @@ class Uplink::Loop {
     records.set_spool_dropped_reports(stats.dropped_reports);
     records.set_spool_damaged_bytes(stats.damaged_bytes);
     lane.stream->Write(message);
+    if (&lane == &live()) backlog_from_ = SteadyTime();
   }
 
   void HandleEnd(Lane& lane) {
@@ -321,6 +325,7 @@ class Uplink::Loop {
   Lane lanes_[2];
   std::string last_loss_;
   std::string certificate_;  // its stamp at the last attempt
+  SteadyTime backlog_from_;  // no backlog is begun before
   SteadyTime drain_until_ = SteadyTime::max();
 
   Mutex alarm_mutex_;

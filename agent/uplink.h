@@ -47,6 +47,8 @@ class Uplink {
   static constexpr absl::Duration kBacklogPause = absl::Seconds(1);
   /// How often a pause between attempts is interrupted to see whether there is a new certificate.
   static constexpr absl::Duration kLookForCertificate = absl::Seconds(2);
+  /// What is now goes first: after a welcome the past waits for a live report, so long at most.
+  static constexpr absl::Duration kLiveFirst = absl::Seconds(1);
   static constexpr absl::Duration kDrainTime = absl::Milliseconds(500);
 
   /// `spool` and `clock` must outlive it.

@@ -42,7 +42,8 @@ absl::Status TestAgent::Connect(v1::Welcome* welcome) {
   call_->channel =
       grpc::CreateCustomChannel(absl::StrCat("localhost:", options_.port), credentials, arguments);
   call_->stub = v1::Ingest::NewStub(call_->channel);
-  call_->context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+  call_->context.set_deadline(std::chrono::system_clock::now() +
+                              absl::ToChronoSeconds(options_.deadline));
   call_->stream = call_->stub->Upload(&call_->context);
   v1::AgentMessage message;
   v1::Hello& hello = *message.mutable_hello();

@@ -22,7 +22,8 @@ class TestAgent {
     v1::Hello::Lane lane = v1::Hello::LANE_LIVE;
     uint64_t epoch = 1;
     std::optional<TlsIdentity> tls = std::nullopt;
-    Clock* clock = &Clock::Real();  // that judges the collector's certificate
+    Clock* clock = &Clock::Real();               // that judges the collector's certificate
+    absl::Duration deadline = absl::Minutes(1);  // of the stream
   };
 
   explicit TestAgent(Options options);
