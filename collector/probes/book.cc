@@ -397,7 +397,7 @@ absl::Status ProbeBook::Pulse(absl::string_view token, absl::string_view key, bo
     schedule_changed_.notify_all();
   }
   Push(std::move(waiting));
-  Work(true);  // on the disk before anybody is told that it was heard
+  JudgeWaiting(false);  // on the disk before anybody is told that it was heard
   return absl::OkStatus();
 }
 

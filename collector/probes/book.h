@@ -144,6 +144,7 @@ class ProbeBook final : public Probes, public PlanSource {
   struct Outcome {
     ProbeBatch batch;
     std::set<std::string> turned;       // tokens whose downtime has changed
+    std::set<std::string> heard;        // of pulses
     std::vector<ProbeEvent> news;       // muted ones too
     std::vector<ProbeCheck> redefined;  // whose mute is over
     bool changed = false;
@@ -170,6 +171,7 @@ class ProbeBook final : public Probes, public PlanSource {
   ProbeView View(const ProbeEntry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string FreeToken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void JudgeWaiting(bool flush);            // Work, but for what is due each hour
   void Look(const std::stop_token& stop);   // the thread that begins looks
   void Judge(const std::stop_token& stop);  // the thread that judges them
   void StartOne(const ProbeSchedule::Key& key, absl::Duration lag);

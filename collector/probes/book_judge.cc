@@ -47,6 +47,12 @@ void ProbeBook::Judge(const std::stop_token& stop) {
 }
 
 void ProbeBook::Work(bool flush) {
+  JudgeWaiting(flush);
+  MutexLock work(work_mutex_);
+  Trim();
+}
+
+void ProbeBook::JudgeWaiting(bool flush) {
   MutexLock work(work_mutex_);
   std::deque<Waiting> batch;
   {
@@ -68,7 +74,6 @@ void ProbeBook::Work(bool flush) {
   }
   Write(outcome, flush);
   Publish(outcome);
-  Trim();
 }
 
 /// Asks for the causes of all that fails, without a lock of ours: whoever answers has its own.
@@ -130,6 +135,7 @@ void ProbeBook::Apply(Waiting waiting, Outcome& outcome) {
   entry.last_check_at = std::max(entry.last_check_at, result.start);
   entry.dirty = true;
   if (waiting.pulse && result.success) entry.last_pulse = result.start;
+  if (waiting.pulse) outcome.heard.insert(check.token);
   // Two failures alike say nothing of how the two are answered when it works.
   if (result.head_agrees.has_value() && (result.success || !*result.head_agrees)) {
     entry.head_agrees = result.head_agrees;
@@ -340,7 +346,9 @@ void ProbeBook::Gather(Outcome& outcome, bool all_states) {
   for (auto& [token, entry] : entries_) {
     // Until when we listened is part of what is known of a pulse.
     entry.dirty |= all_states && entry.IsPulse();
-    if (!entry.dirty || (!all_states && !entry.confirmation.hurried(entry.Rule()))) continue;
+    const bool asked =
+        all_states || outcome.heard.contains(token) || entry.confirmation.hurried(entry.Rule());
+    if (!entry.dirty || !asked) continue;
     outcome.batch.states.try_emplace(token, entry.ToState(now));
     entry.dirty = false;
   }
@@ -348,7 +356,8 @@ void ProbeBook::Gather(Outcome& outcome, bool all_states) {
 
 void ProbeBook::Write(Outcome& outcome, bool flush) {
   const SteadyTime now = parts_.clock.SteadyNow();
-  const bool urgent = !outcome.batch.downtimes.empty() || !outcome.batch.events.empty();
+  const bool urgent =
+      !outcome.batch.downtimes.empty() || !outcome.batch.events.empty() || !outcome.heard.empty();
   const bool due = flush || now - flushed_at_ >= kFlushEvery;
   const bool all_states = flush || now - states_at_ >= kStatesEvery;
   if (urgent || due) {

@@ -60,6 +60,13 @@ class BookTest : public ::testing::Test {
       book_->Work(false);
     }
   }
+  ProbeView MakePulse(absl::Duration period) {
+    ProbeCheck pulse;
+    pulse.type = "pulse";
+    pulse.alias = "backup";
+    pulse.period = period;
+    return *book_->Create(pulse);
+  }
   ProbeStatus Status(const std::string& token = "1kae") { return book_->Find(token)->status; }
   std::vector<std::string> Kinds() {
     std::vector<std::string> kinds;

@@ -236,11 +236,7 @@ TEST_F(BookTest, NobodyIsToldOfWhatIsMutedUntilItHasRecovered) {
 }
 
 TEST_F(BookTest, APulseIsMissed) {
-  ProbeCheck pulse;
-  pulse.type = "pulse";
-  pulse.alias = "backup";
-  pulse.period = absl::Seconds(90);
-  const ProbeView made = *book_->Create(pulse);
+  const ProbeView made = MakePulse(absl::Seconds(90));
   const std::string token = made.check->token;
   EXPECT_THAT(made.check->pulse_key, SizeIs(8));
   EXPECT_EQ(book_->Pulse(token, "wrong", false, "").code(), absl::StatusCode::kNotFound);
@@ -263,11 +259,7 @@ TEST_F(BookTest, APulseIsMissed) {
 }
 
 TEST_F(BookTest, ARestartDoesNotForgiveAPulseItsSilence) {
-  ProbeCheck pulse;
-  pulse.type = "pulse";
-  pulse.alias = "backup";
-  pulse.period = absl::Minutes(10);
-  const ProbeView made = *book_->Create(pulse);
+  const ProbeView made = MakePulse(absl::Minutes(10));
   const std::string token = made.check->token;
   ASSERT_TRUE(book_->Pulse(token, made.check->pulse_key, false, "").ok());
   // Of a killed process, what it wrote is left: the pulse as soon as it was heard.
