@@ -7,16 +7,20 @@
 
 namespace fleet::collector {
 
-HttpResponse ErrorAnswer(absl::string_view target, int status, absl::string_view text) {
+HttpResponse ApiError(int status, absl::string_view text) {
   HttpResponse response;
   response.status = status;
-  if (!absl::StartsWith(target, "/api/")) {
-    response.body = absl::StrCat(text, "\n");
-    return response;
-  }
   response.content_type = "application/json";
   response.body = nlohmann::json{{"error", std::string(text)}}.dump(
       -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return response;
+}
+
+HttpResponse ErrorAnswer(absl::string_view target, int status, absl::string_view text) {
+  if (absl::StartsWith(target, "/api/")) return ApiError(status, text);
+  HttpResponse response;
+  response.status = status;
+  response.body = absl::StrCat(text, "\n");
   return response;
 }
 

@@ -234,10 +234,4 @@ std::string NodeAddressesJson(const std::vector<Vantage>& vantages, bool ipv4, b
   return json.Take();
 }
 
-std::string ErrorJson(absl::string_view message) {
-  JsonText json;
-  json.BeginObject().Key("error").Text(message).EndObject();
-  return json.Take();
-}
-
 }  // namespace fleet::collector

@@ -35,7 +35,4 @@ std::string NodesJson(const std::vector<Vantage>& vantages);
 /// The addresses, IPv6 before IPv4 of the same vantage.
 std::string NodeAddressesJson(const std::vector<Vantage>& vantages, bool ipv4, bool ipv6);
 
-/// {"error":"…"}.
-std::string ErrorJson(absl::string_view message);
-
 }  // namespace fleet::collector

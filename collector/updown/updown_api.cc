@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "collector/http/body.h"
 #include "collector/http/cors.h"
+#include "collector/http/error_answer.h"
 #include "collector/http/packing.h"
 #include "collector/updown/time_text.h"
 #include "common/status_macros.h"
@@ -93,7 +94,7 @@ HttpResponse JsonError(const absl::Status& status) {
     default:
       break;
   }
-  return JsonAnswer(code, ErrorJson(status.message()));
+  return ApiError(code, status.message());
 }
 
 UpdownApi::UpdownApi(Parts parts)
@@ -115,11 +116,11 @@ HttpResponse UpdownApi::Answer(const HttpRequest& request, Method method, bool c
   HttpResponse response;
   const KeyAccess access = anybody ? KeyAccess::kRead : parts_.keys.Of(request);
   if (access == KeyAccess::kNone) {
-    response = JsonAnswer(401, ErrorJson("Invalid or missing API key"));
+    response = ApiError(401, "Invalid or missing API key");
   } else if (change && !parts_.keys.AllowsChange(request)) {
-    response = JsonAnswer(403, ErrorJson("This API key is read-only"));
+    response = ApiError(403, "This API key is read-only");
   } else if (change && !changes_.Allow(parts_.keys.Holder(request))) {
-    response = JsonAnswer(429, ErrorJson("Too many changes, try again in a second"));
+    response = ApiError(429, "Too many changes, try again in a second");
     response.headers.emplace_back("Retry-After", "1");
   } else {
     if (change) ForgetList();
@@ -152,7 +153,7 @@ Routes::Route UpdownApi::At(const char* pattern, const char* help, Method get, M
     if (request.method == "DELETE") return Answer(request, remove, true, false);
     if (request.method != "GET") return Answer(request, put, true, false);
     if (get != nullptr) return Answer(request, get, false, anybody);
-    HttpResponse response = JsonAnswer(405, ErrorJson("Method not allowed"));
+    HttpResponse response = ApiError(405, "Method not allowed");
     response.headers.emplace_back("Allow", "PUT, PATCH, DELETE");
     return response;
   };
