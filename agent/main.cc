@@ -27,7 +27,7 @@
 #include "agent/uplink.h"
 #include "agent/vantage.h"
 #include "agent/watcher.h"
-#include "common/grpc_log.h"
+#include "common/grpc_prepare.h"
 #include "common/log.h"
 #include "common/service_notify.h"
 #include "common/stop_signals.h"
@@ -406,7 +406,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 64;
   }
   if (arguments.verbose) log::SetLevel(log::Level::kDebug);
-  QuietGrpc();
+  PrepareGrpc();
   const bool daemon = app.get_subcommands().empty() && !arguments.check_config;
   if (daemon) return RunDaemon(arguments, stop);
   stop.Release();

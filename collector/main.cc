@@ -10,7 +10,7 @@
 #include "collector/collector.h"
 #include "collector/config.h"
 #include "collector/metrics_doc.h"
-#include "common/grpc_log.h"
+#include "common/grpc_prepare.h"
 #include "common/log.h"
 #include "common/service_notify.h"
 #include "common/stop_signals.h"
@@ -73,7 +73,7 @@ int Run(const Arguments& arguments, const StopSignals& stop) {
   }
   ::signal(SIGPIPE, SIG_IGN);
   RaiseDescriptorLimit();
-  QuietGrpc();
+  PrepareGrpc();
   log::Info(
       "fleet-collector starts",
       {{"version", Version()}, {"config", arguments.config.empty() ? "none" : arguments.config}});

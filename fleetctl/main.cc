@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/grpc_log.h"
+#include "common/grpc_prepare.h"
 #include "common/version.h"
 #include "fleetctl/command.h"
 
@@ -26,7 +26,7 @@ void AddConnection(CLI::App& app, ClientOptions& client) {
 }
 
 int Main(int argc, char** argv) {
-  QuietGrpc();
+  PrepareGrpc();
   Context context;
   CLI::App app(
       "fleetctl asks the collector: is everything all right, and if not, what is the cause?",
