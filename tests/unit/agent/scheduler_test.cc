@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "tests/support/fake_clock.h"
@@ -68,6 +69,14 @@ class SchedulerTest : public ::testing::Test {
     return last;
   }
 
+  /// Until a test lets it go on; the fixture's, because hung runs outlive the test's variables.
+  void Hang() {
+    WaitFor([this] { return release_.load(); }, absl::Seconds(60));
+  }
+
+  void TearDown() override { release_ = true; }
+
+  std::atomic<bool> release_ = false;
   FakeClock clock_;
   MemoryStore store_{"", false, clock_};
   std::vector<ScheduledCheck> checks_;
@@ -109,11 +118,10 @@ TEST_F(SchedulerTest, ATriggerDoesNotWaitForTheInterval) {
 }
 
 TEST_F(SchedulerTest, AStuckCheckDelaysNoOtherAndIsNotStartedTwice) {
-  std::atomic<bool> release = false;
   std::atomic<int> starts = 0;
   Add("hung", [&](CheckRun&) {
     ++starts;
-    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    Hang();
     return absl::OkStatus();
   });
   Add("fine", [](CheckRun&) { return absl::OkStatus(); });
@@ -129,7 +137,7 @@ TEST_F(SchedulerTest, AStuckCheckDelaysNoOtherAndIsNotStartedTwice) {
   ASSERT_TRUE(WaitFor([&] { return Count("fine") == 2 && Count("hung") == 2; }));
   EXPECT_EQ(starts, 1);
 
-  release = true;
+  release_ = true;
   ASSERT_TRUE(WaitFor([&] {
     clock_.Advance(absl::Seconds(1));
     return starts == 2 && Last("hung").verdict == Verdict::kOk;
@@ -151,10 +159,9 @@ TEST_F(SchedulerTest, TheReportsOfATickAreFlushedOnce) {
 }
 
 TEST_F(SchedulerTest, WhenAllThatMayRunHangTheyAreStuckAndTheRestRuns) {
-  std::atomic<bool> release = false;
   for (int i = 0; i < Scheduler::kRunningMax; ++i) {
     Add(absl::StrCat("hung", i), [&](CheckRun&) {
-      WaitFor([&] { return release.load(); }, absl::Seconds(60));
+      Hang();
       return absl::OkStatus();
     });
   }
@@ -165,16 +172,15 @@ TEST_F(SchedulerTest, WhenAllThatMayRunHangTheyAreStuckAndTheRestRuns) {
     return Count("fine") >= 1 && Count("hung0") >= 1 && Count("hung3") >= 1;
   }));
   EXPECT_EQ(Last("hung0").unknown, UnknownKind::kStuck);
-  release = true;
+  release_ = true;
 }
 
 TEST_F(SchedulerTest, ATriggeredCheckThatHangsDelaysNoOtherTrigger) {
   std::atomic<bool> hang = false;
-  std::atomic<bool> release = false;
   std::atomic<int> starts = 0;
   Add("raid", [&](CheckRun&) {
     ++starts;
-    if (hang) WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    if (hang) Hang();
     return absl::OkStatus();
   });
   Add("disk", [](CheckRun&) { return absl::OkStatus(); });
@@ -189,7 +195,7 @@ TEST_F(SchedulerTest, ATriggeredCheckThatHangsDelaysNoOtherTrigger) {
   clock_.Advance(2 * Scheduler::kQueueWaitMax);
   EXPECT_TRUE(WaitFor([&] { return Count("disk") == 2; }));
   EXPECT_EQ(Count("raid"), 1u);
-  release = true;
+  release_ = true;
 }
 
 TEST_F(SchedulerTest, WhatWasSeenOnceIsExpected) {
@@ -223,16 +229,15 @@ TEST_F(SchedulerTest, BeatsThoughNothingIsDue) {
 }
 
 TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
-  std::atomic<bool> release = false;
-  std::atomic<bool> hangs = false;
+  const auto hangs = std::make_shared<std::atomic<bool>>(false);
   // Where the outbox or the spool would hang. A stuck report is the scheduling thread's to deliver.
-  deliver_ = [&](const Report& report) {
+  deliver_ = [this, hangs](const Report& report) {
     if (report.unknown != UnknownKind::kStuck) return;
-    hangs = true;
-    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    *hangs = true;
+    Hang();
   };
   Add("hung", [&](CheckRun&) {
-    WaitFor([&] { return release.load(); }, absl::Seconds(60));
+    Hang();
     return absl::OkStatus();
   });
   Start();
@@ -243,22 +248,20 @@ TEST_F(SchedulerTest, AHungSchedulingThreadStopsTheBeat) {
   }));
   ASSERT_TRUE(WaitFor([&] {
     clock_.Advance(absl::Seconds(1));
-    return hangs.load();
+    return hangs->load();
   }));
   const int before = beats_;
   for (int i = 0; i < 10; ++i) clock_.Advance(absl::Seconds(15));
   EXPECT_EQ(beats_, before);
-  release = true;
+  release_ = true;
   EXPECT_TRUE(WaitFor([&] { return beats_ > before; }));
 }
 
 TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
-  // The hung runs outlive this test's variables.
-  const auto release = std::make_shared<std::atomic<bool>>(false);
   constexpr int kHung = Scheduler::kRunningMax + Scheduler::kStuckMax;
   for (int i = 0; i <= kHung; ++i) {
-    Add(absl::StrCat("hung", i), [release](CheckRun&) {
-      WaitFor([&] { return release->load(); }, absl::Seconds(60));
+    Add(absl::StrCat("hung", i), [this](CheckRun&) {
+      Hang();
       return absl::OkStatus();
     });
   }
@@ -285,7 +288,7 @@ TEST_F(SchedulerTest, AQueueThatNobodyServesStopsTheBeat) {
   const int before = beats_;
   ASSERT_TRUE(rounds(3));
   EXPECT_EQ(beats_, before);
-  *release = true;
+  release_ = true;
   EXPECT_TRUE(WaitFor([&] {
     clock_.Advance(absl::Seconds(1));
     return beats_ > before;
