@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/address.h"
 #include "common/escape.h"
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/agent_config.pb.h"
 
 namespace fleet::agent {
 namespace {

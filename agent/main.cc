@@ -33,7 +33,7 @@
 #include "common/stop_signals.h"
 #include "common/version.h"
 #include "common/x509.h"
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/agent_config.pb.h"
 #include "fleet/v1/ingest.pb.h"
 
 namespace fleet::agent {

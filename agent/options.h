@@ -9,7 +9,7 @@
 
 /// What the configuration says about each check, as plain values: checks see neither YAML nor
 /// proto. Defaults here are the defaults of the product. Filled by agent/config.cc; documented for
-/// the admin in proto/fleet/v1/config.proto.
+/// the admin in proto/fleet/v1/agent_config.proto.
 namespace fleet::agent {
 
 struct DiskOptions {

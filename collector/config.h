@@ -15,7 +15,7 @@
 #include "common/address.h"
 #include "common/config_loader.h"
 #include "common/x509_issue.h"
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/collector_config.pb.h"
 
 namespace fleet::collector {
 

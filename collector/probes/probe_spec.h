@@ -10,7 +10,7 @@ namespace fleet::collector {
 
 /// What is wrong with the definition of a probe.
 struct ProbeProblem {
-  std::string field;  // as config.proto calls it: "url", "string_match"
+  std::string field;  // as ProbeConfig calls it: "url", "string_match"
   std::string message;
 };
 

@@ -6,7 +6,7 @@
 
 #include "absl/time/time.h"
 #include "common/config_loader.h"
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/collector_config.pb.h"
 
 namespace fleet::collector {
 

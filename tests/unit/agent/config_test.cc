@@ -1,6 +1,6 @@
 #include "agent/config.h"
 
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/agent_config.pb.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"

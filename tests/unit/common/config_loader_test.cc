@@ -3,7 +3,8 @@
 #include <cstdlib>
 
 #include "absl/strings/escaping.h"
-#include "fleet/v1/config.pb.h"
+#include "fleet/v1/agent_config.pb.h"
+#include "fleet/v1/collector_config.pb.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
