@@ -7,17 +7,13 @@
 namespace fleet {
 namespace {
 
-/// The first `size_max` bytes, fewer where that would cut a character.
-absl::string_view Cut(absl::string_view text, size_t size_max) {
-  if (text.size() <= size_max) return text;
-  size_t size = size_max;
-  while (size > 0 && size_max - size < 3 && (text[size] & 0xC0) == 0x80) --size;
-  return text.substr(0, size);
-}
+constexpr absl::string_view kCut = "…";
 
-/// Escapes control and non-UTF-8 bytes; with `quotable` also what would end a quoted text.
-std::string Escape(absl::string_view text, bool quotable) {
+/// Escapes control and non-UTF-8 bytes; with `quotable` also what would end a quoted text. Where
+/// that makes more than `size_max` bytes, as many characters as fit and kCut.
+std::string Escape(absl::string_view text, bool quotable, size_t size_max) {
   std::string valid;
+  size_t fits = 0;  // of `valid`, with kCut behind it
   for (size_t i = 0; i < text.size();) {
     const size_t size = Utf8SequenceSize(text.substr(i));
     if (size > 1) {
@@ -31,6 +27,8 @@ std::string Escape(absl::string_view text, bool quotable) {
                       absl::Hex(static_cast<unsigned char>(text[i]), absl::kZeroPad2));
     }
     i += size == 0 ? 1 : size;
+    if (valid.size() > size_max) return absl::StrCat(valid.substr(0, fits), kCut);
+    if (valid.size() + kCut.size() <= size_max) fits = valid.size();
   }
   return valid;
 }
@@ -58,19 +56,20 @@ size_t Utf8SequenceSize(absl::string_view text) {
 }
 
 std::string Quote(absl::string_view text, size_t size_max) {
-  const bool cut = text.size() > size_max;
-  return absl::StrCat("\"", Escape(Cut(text, size_max), true), cut ? "…\"" : "\"");
+  return absl::StrCat("\"", Escape(text, true, size_max), "\"");
 }
 
 std::string OneLine(absl::string_view text, size_t size_max) {
   std::string line;
-  for (const char c : Cut(text, size_max)) {
+  for (const char c : text) {
     const bool blank = absl::ascii_isspace(static_cast<unsigned char>(c));
     if (blank && (line.empty() || line.back() == ' ')) continue;
     line.push_back(blank ? ' ' : c);
+    // Enough to be cut, also without the last one, should it be a blank.
+    if (line.size() > size_max + 1) break;
   }
   absl::StripTrailingAsciiWhitespace(&line);
-  return absl::StrCat(Escape(line, false), text.size() > size_max ? "…" : "");
+  return Escape(line, false, size_max);
 }
 
 }  // namespace fleet

@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     std::abort();
   }
   if (response.code == 400 && answer.kind != Answer::Kind::kRefused) std::abort();
-  if (answer.words.find('\n') != std::string::npos || answer.words.size() > 400) std::abort();
+  if (answer.words.find('\n') != std::string::npos || answer.words.size() > 220) std::abort();
   const absl::Duration wait = fleet::collector::ParseRetryAfter(text, now);
   if (wait < absl::ZeroDuration() || wait > fleet::collector::kRetryAfterMax) std::abort();
   return 0;
