@@ -1,6 +1,7 @@
 #include "agent/kept_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -68,6 +69,12 @@ absl::StatusOr<absl::string_view> KeptFile::ReadOpen() {
     if (buffer_.capacity() > 2 * next) buffer_.shrink_to_fit();
   }
   return absl::string_view(buffer_).substr(0, used);
+}
+
+bool KeptFile::MayHaveChanged() {
+  if (!keep_ || !fd_.valid()) return true;
+  pollfd event = {.fd = fd_.get(), .events = POLLPRI, .revents = 0};
+  return ::poll(&event, 1, 0) != 0;
 }
 
 absl::StatusOr<absl::string_view> KeptFile::ReadTrimmed() {

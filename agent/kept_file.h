@@ -30,6 +30,11 @@ class KeptFile {
   /// As Read, without surrounding white space.
   absl::StatusOr<absl::string_view> ReadTrimmed();
 
+  /// For a file whose changes the kernel announces (mountinfo; see Watch::Kind::kPollPriority):
+  /// whether it may be another than it was at the last call, the first of which says so. Where the
+  /// kernel is not asked, because the file is not kept open, it always may.
+  bool MayHaveChanged();
+
   const std::string& path() const { return path_; }
 
  private:

@@ -7,6 +7,16 @@
 #include "common/log.h"
 
 namespace fleet::agent {
+namespace {
+
+/// On the ticks of those that are there, so that it costs no wake-up of its own.
+absl::Duration AbsentInterval(absl::Duration interval) {
+  absl::Duration rest;
+  const int64_t times = absl::IDivDuration(Scheduler::kAbsentInterval, interval, &rest);
+  return interval * std::max<int64_t>(1, rest > absl::ZeroDuration() ? times + 1 : times);
+}
+
+}  // namespace
 
 Scheduler::Scheduler(std::vector<ScheduledCheck> checks, MemoryStore& store, Clock& clock,
                      Hooks hooks)
@@ -71,9 +81,9 @@ void Scheduler::AddWorker(bool leads) {
   workers_.emplace_back([this, leads](const std::stop_token& stop) { Loop(stop, leads); });
 }
 
-SteadyTime Scheduler::TickAfter(const State& state, SteadyTime now) const {
-  const int64_t ticks = (now - origin_) / state.spec.interval;
-  return SteadyAfter(origin_, state.spec.interval * (ticks + 1));
+SteadyTime Scheduler::TickAfter(absl::Duration interval, SteadyTime now) const {
+  const int64_t ticks = (now - origin_) / interval;
+  return SteadyAfter(origin_, interval * (ticks + 1));
 }
 
 void Scheduler::StepRunning(State& state, SteadyTime now) {
@@ -213,13 +223,13 @@ bool Scheduler::RunNext() {
     lookout_wakes_.notify_one();
   }
   mutex_.unlock();
-  RunCheck(state);
+  const absl::Duration interval = RunCheck(state);
   mutex_.lock();
   --running_;
   delivered_ = true;
   const bool was_stuck = state.phase == Phase::kStuck;
   state.phase = Phase::kIdle;
-  state.due = TickAfter(state, clock_.SteadyNow());
+  state.due = TickAfter(interval, clock_.SteadyNow());
   if (stopping_) idle_.notify_all();
   if (leader_ && (state.triggered || state.due < next_ || !queue_.empty())) {
     changed_ = true;
@@ -233,7 +243,7 @@ bool Scheduler::RunNext() {
   return true;
 }
 
-void Scheduler::RunCheck(State& state) {
+absl::Duration Scheduler::RunCheck(State& state) {
   const std::string& name = state.spec.name;
   const SteadyTime started = clock_.SteadyNow();
   store_.TakeForgotten(name);
@@ -247,6 +257,8 @@ void Scheduler::RunCheck(State& state) {
   report.duration = clock_.SteadyNow() - started;
   report.interval = state.spec.interval;
   Judge(status, expected, report);
+  if (report.absent) report.interval = AbsentInterval(report.interval);
+  const absl::Duration interval = report.interval;
   if (!state.spec.parent.empty()) report.parent = state.spec.parent;
   state.next = report.samples.Next();
   if (status.ok()) store_.MarkSeen(name);
@@ -265,6 +277,7 @@ void Scheduler::RunCheck(State& state) {
     state.watches = watches;
     hooks_.watch(name, std::move(watches));
   }
+  return interval;
 }
 
 }  // namespace fleet::agent

@@ -55,6 +55,9 @@ class Scheduler {
   /// hangs and no more may be let go. Then the scheduler no longer calls itself alive.
   static constexpr absl::Duration kQueueStallMax = absl::Minutes(1);
 
+  /// What was never seen here is looked for at most this often, rounded up to the check's interval.
+  static constexpr absl::Duration kAbsentInterval = absl::Seconds(10);
+
   struct Hooks {
     std::function<void(Report)> deliver;
     /// What may trigger `check` from now on; called when it changed.
@@ -108,12 +111,14 @@ class Scheduler {
   void StepRunning(State& state, SteadyTime now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   /// Runs the first of the queue, letting go of the mutex meanwhile. Returns as Lead.
   bool RunNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RunCheck(State& state);
+  /// Returns how long after this run the next is due.
+  absl::Duration RunCheck(State& state);
   /// Delivers what is stuck and says that what was delivered may leave. Returns whether there was
   /// anything, and the mutex was let go meanwhile.
   bool HandOver() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AddWorker(bool leads) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  SteadyTime TickAfter(const State& state, SteadyTime now) const;
+  /// The first multiple of `interval` since the start that is later than `now`.
+  SteadyTime TickAfter(absl::Duration interval, SteadyTime now) const;
 
   MemoryStore& store_;
   Clock& clock_;

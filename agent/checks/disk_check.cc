@@ -25,6 +25,9 @@ namespace {
 
 /// How long a filesystem that may hang is waited for.
 constexpr absl::Duration kRemoteTimeout = absl::Seconds(1);
+/// How often the mounts are read though the kernel announced no change: it does not say when it
+/// turns a filesystem read-only itself.
+constexpr absl::Duration kMountsReadInterval = absl::Seconds(10);
 /// How often the history of space is written down.
 constexpr absl::Duration kHistoryInterval = absl::Minutes(5);
 constexpr char kOwnMountinfo[] = "proc/self/mountinfo";
@@ -51,7 +54,7 @@ class DiskCheck final : public Check {
 
   absl::Status Collect(CheckRun& run) override {
     const absl::Status devices = devices_.Add(run);
-    FLEET_ASSIGN_OR_RETURN(const std::vector<DiskMount>* const mounts, ReadMounts());
+    FLEET_ASSIGN_OR_RETURN(const std::vector<DiskMount>* const mounts, ReadMounts(run.now()));
     const UsageByPath usage = Measure(*mounts, run);
     AddExporterSamples(*mounts, usage, run);
     for (const DiskMount& mount : *mounts) {
@@ -78,8 +81,14 @@ class DiskCheck final : public Check {
     KeptFile errors_count;
   };
 
-  /// Parses only what has changed: a mount is made once and listed every time.
-  absl::StatusOr<const std::vector<DiskMount>*> ReadMounts() {
+  /// Reads only what may have changed, which is much where many containers run, and parses only
+  /// what has.
+  absl::StatusOr<const std::vector<DiskMount>*> ReadMounts(absl::Time now) {
+    const absl::Duration age = now - mounts_read_;
+    if (!mounts_.MayHaveChanged() && age >= absl::ZeroDuration() && age < kMountsReadInterval) {
+      return &sorted_;
+    }
+    mounts_read_ = absl::InfinitePast();
     // The first process sees the host's mounts even when we run in a namespace of our own.
     KeptFile* file = &mounts_;
     auto text = file->Read();
@@ -103,6 +112,7 @@ class DiskCheck final : public Check {
       }
       sorted_text_ = std::string(*text);
     }
+    mounts_read_ = now;
     return &sorted_;
   }
 
@@ -313,6 +323,7 @@ class DiskCheck final : public Check {
   DiskDevices devices_;
   KeptFile mounts_;
   KeptFile own_mounts_;
+  absl::Time mounts_read_ = absl::InfinitePast();  // when sorted_ was true
   std::vector<DiskMount> sorted_;
   std::string sorted_text_;              // what sorted_ was made from
   std::map<std::string, ExtFiles> ext_;  // by key, of the mounts in sorted_

@@ -44,7 +44,9 @@ std::string SystemUser() {
 
 class PostgresCheck final : public Check {
  public:
-  explicit PostgresCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.postgres) {}
+  explicit PostgresCheck(const CheckEnv& env) : fs_(env.fs), options_(env.options.postgres) {
+    for (const PostgresServer& server : options_.servers) Want(server);
+  }
 
   absl::Span<const MetricDesc> metrics() const override { return kPgMetrics; }
 
@@ -91,12 +93,9 @@ class PostgresCheck final : public Check {
   }
 
  private:
-  /// Fills servers_: what is configured, or what listens here and what once did.
+  /// Where none is configured, fills servers_: what listens here and what once did.
   absl::Status FindServers(CheckRun& run) {
-    if (!options_.servers.empty()) {
-      for (const PostgresServer& server : options_.servers) Want(server);
-      return absl::OkStatus();
-    }
+    if (!options_.servers.empty()) return absl::OkStatus();
     const bool all_connected =
         !servers_.empty() && std::all_of(servers_.begin(), servers_.end(), [](const auto& entry) {
           return entry.second.connected();

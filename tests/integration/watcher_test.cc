@@ -7,6 +7,8 @@
 #include <atomic>
 #include <map>
 
+#include "absl/strings/match.h"
+#include "agent/kept_file.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/temp_host.h"
@@ -113,6 +115,24 @@ TEST_F(WatcherInNamespacesTest, SeesAMountComeAndGo) {
   ASSERT_EQ(::mount(nullptr, dir.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
   ASSERT_EQ(::umount2(dir.path().c_str(), MNT_DETACH), 0);
   EXPECT_TRUE(WaitFor([&] { return triggers_ > mounted; }));
+}
+
+TEST_F(WatcherInNamespacesTest, AKeptFileTellsWhetherMountsChanged) {
+  const TempDir dir;
+  KeptFile mounts(HostFs("/"), "proc/thread-self/mountinfo", KeptFile::Records::kMany);
+  const auto mounted = [&] { return absl::StrContains(mounts.Read().value_or(""), dir.path()); };
+  EXPECT_TRUE(mounts.MayHaveChanged());
+  EXPECT_FALSE(mounted());
+  EXPECT_FALSE(mounts.MayHaveChanged());
+  ASSERT_EQ(::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=64k"), 0);
+  EXPECT_TRUE(mounts.MayHaveChanged());
+  EXPECT_FALSE(mounts.MayHaveChanged());
+  EXPECT_TRUE(mounted());
+  ASSERT_EQ(::mount(nullptr, dir.path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr), 0);
+  EXPECT_TRUE(mounts.MayHaveChanged());
+  ASSERT_EQ(::umount2(dir.path().c_str(), MNT_DETACH), 0);
+  EXPECT_TRUE(mounts.MayHaveChanged());
+  EXPECT_FALSE(mounted());
 }
 
 TEST_F(WatcherInNamespacesTest, SeesALinkChange) {

@@ -213,6 +213,30 @@ TEST_F(SchedulerTest, WhatWasSeenOnceIsExpected) {
   EXPECT_TRUE(Last("raid").absent);
 }
 
+TEST_F(SchedulerTest, WhatIsNotThereIsLookedForMoreSeldom) {
+  std::atomic<bool> there = false;
+  Add(
+      "busy", [](CheckRun&) { return absl::OkStatus(); }, absl::Seconds(3));
+  Add(
+      "raid", [&](CheckRun&) { return there ? absl::OkStatus() : absl::NotFoundError("no md"); },
+      absl::Seconds(3));
+  Start();
+  ASSERT_TRUE(WaitFor([&] { return Count("busy") == 1 && Count("raid") == 1; }));
+  // On the first tick of the others at which ten seconds have passed.
+  EXPECT_EQ(Last("raid").interval, absl::Seconds(12));
+  for (size_t ticks = 2; ticks <= 4; ++ticks) {
+    clock_.Advance(absl::Seconds(3));
+    ASSERT_TRUE(WaitFor([&] { return Count("busy") == ticks; }));
+    EXPECT_EQ(Count("raid"), 1u);
+  }
+  there = true;
+  clock_.Advance(absl::Seconds(3));
+  ASSERT_TRUE(WaitFor([&] { return Count("raid") == 2; }));
+  EXPECT_EQ(Last("raid").interval, absl::Seconds(3));
+  clock_.Advance(absl::Seconds(3));
+  ASSERT_TRUE(WaitFor([&] { return Count("raid") == 3; }));
+}
+
 TEST_F(SchedulerTest, BeatsThoughNothingIsDue) {
   Add(
       "rare", [](CheckRun&) { return absl::OkStatus(); }, absl::Hours(1));
