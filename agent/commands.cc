@@ -127,7 +127,7 @@ std::vector<Report> RunOnce(std::vector<ScheduledCheck> checks, MemoryStore& sto
   // Outlives this function when a run is stuck: its thread still refers to it.
   auto scheduler = std::make_unique<Scheduler>(
       std::move(checks), store, clock,
-      Scheduler::Hooks{deliver, [](const std::string&, std::vector<Watch>) {}});
+      Scheduler::Hooks{deliver, [](const std::string&, const std::vector<Watch>&) {}});
   scheduler->Start();
   std::vector<Report> sorted;
   {
@@ -139,7 +139,7 @@ std::vector<Report> RunOnce(std::vector<ScheduledCheck> checks, MemoryStore& sto
     for (auto& [name, report] : reports) sorted.push_back(std::move(report));
   }
   all_back = scheduler->Stop(absl::Milliseconds(100));
-  if (!all_back) scheduler.release();
+  if (!all_back) static_cast<void>(scheduler.release());
   return sorted;
 }
 

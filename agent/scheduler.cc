@@ -47,7 +47,7 @@ bool Scheduler::Stop(absl::Duration grace) {
     const SteadyTime until = grace == absl::InfiniteDuration()
                                  ? SteadyTime::max()
                                  : SteadyAfter(clock_.SteadyNow(), grace);
-    const auto idle = [this] { return running_ == 0; };
+    const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return running_ == 0; };
     if (!clock_.WaitUntil(mutex_, idle_, std::stop_token(), until, idle)) return false;
     workers = std::move(workers_);
     workers_.clear();

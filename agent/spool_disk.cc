@@ -13,7 +13,8 @@ void Spool::Loop(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     if (Work()) continue;
     MutexLock lock(mutex_);
-    clock_.WaitUntil(mutex_, condition_, stop, NextDue(), [this] { return changed_; });
+    clock_.WaitUntil(mutex_, condition_, stop, NextDue(),
+                     [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return changed_; });
     changed_ = false;
   }
 }

@@ -60,7 +60,7 @@ void Spool::SkipLaggards(const SpoolSegmentPtr& newest) {
     });
     if (lag <= kLiveLagBytesMax) continue;
     // The rest is the backlog's.
-    shelf_.After(from - 1, [&](SpoolSegment const& segment) {
+    shelf_.After(from - 1, [&](const SpoolSegment& segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       const SpoolSegmentPtr skipped = shelf_.Find(segment.id);
       if (skipped != newest) skipped->readers[c].live = false;
       return false;

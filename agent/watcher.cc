@@ -96,7 +96,9 @@ std::vector<Watcher::Source> Watcher::TakeChanges(std::vector<Source> sources) {
     MutexLock lock(mutex_);
     changes.swap(changes_);
   }
-  for (auto& [check, watches] : changes) {
+  for (auto& change : changes) {
+    const std::string& check = change.first;
+    std::vector<Watch>& watches = change.second;
     // What stays keeps its descriptor, and with it the events that wait there.
     std::erase_if(sources, [&](const Source& source) {
       return source.check == check &&

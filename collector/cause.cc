@@ -21,7 +21,7 @@ std::string ResolveParent(absl::string_view host, absl::string_view parent) {
 }
 
 void CauseGraph::Add(std::string path, Verdict verdict, std::vector<std::string> parents) {
-  nodes_[std::move(path)] = {verdict, std::move(parents)};
+  nodes_.insert_or_assign(std::move(path), Node{verdict, std::move(parents)});
 }
 
 const std::string* CauseGraph::FailingParent(const Node& node) const {

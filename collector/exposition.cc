@@ -19,7 +19,7 @@
 namespace fleet::collector {
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;
+constexpr size_t kPieceBytes = size_t{64} * 1024;
 constexpr size_t kValueBytesMax = 32;
 constexpr size_t kNotBuiltin = SIZE_MAX;
 // How many hosts ahead the processor is told to fetch values.
@@ -36,8 +36,7 @@ char* PutValue(double value, char* out) {
   }
   std::string text;
   AppendValue(value, text);
-  std::memcpy(out, text.data(), text.size());
-  return out + text.size();
+  return std::copy(text.begin(), text.end(), out);
 }
 
 absl::string_view TypeWord(MetricType type, ExpositionFormat format) {

@@ -29,7 +29,7 @@ void GzipStream::Compress(absl::string_view piece, bool last, std::string& out) 
   stream.next_in = reinterpret_cast<uint8_t*>(const_cast<char*>(piece.data()));
   stream.avail_in = static_cast<uint32_t>(piece.size());
   stream.end_of_stream = last ? 1 : 0;
-  std::array<char, 32 * 1024> buffer;
+  std::array<char, size_t{32} * 1024> buffer;
   do {
     stream.next_out = reinterpret_cast<uint8_t*>(buffer.data());
     stream.avail_out = static_cast<uint32_t>(buffer.size());

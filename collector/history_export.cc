@@ -26,7 +26,8 @@ class HistoryService::Exporting final : public grpc::ServerWriteReactor<v1::Expo
     chunk_.set_text(std::string(text));
     writing_ = true;
     StartWrite(&chunk_);
-    changed_.wait(mutex_, stop, [this] { return !writing_; });
+    changed_.wait(mutex_, stop,
+                  [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !writing_; });
     if (stop.stop_requested()) return absl::UnavailableError("the collector is stopping");
     return gone_ ? absl::CancelledError("the reader is gone") : absl::OkStatus();
   }
@@ -87,7 +88,9 @@ void HistoryService::RunExports(const std::stop_token& stop) {
     Exporting* exporting = nullptr;
     {
       MutexLock lock(mutex_);
-      export_wake_.wait(mutex_, stop, [this] { return !exports_.empty(); });
+      export_wake_.wait(mutex_, stop, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return !exports_.empty();
+      });
       if (exports_.empty()) return;
       exporting = exports_.front();
       exports_.pop_front();

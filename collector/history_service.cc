@@ -79,7 +79,8 @@ void HistoryService::Run(const std::stop_token& stop) {
     std::pair<grpc::ServerUnaryReactor*, Work> next;
     {
       MutexLock lock(mutex_);
-      wake_.wait(mutex_, stop, [this] { return !queue_.empty(); });
+      wake_.wait(mutex_, stop,
+                 [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.empty(); });
       if (queue_.empty()) return;
       next = std::move(queue_.front());
       queue_.pop_front();

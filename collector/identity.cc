@@ -206,8 +206,8 @@ absl::Status Gate::Standing(const Identity& identity, const std::string& name) c
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<Gate::Ticket>> Gate::Enter(Identity identity, std::string name,
-                                                          Close close) {
+absl::StatusOr<std::unique_ptr<Gate::Ticket>> Gate::Enter(const Identity& identity,
+                                                          const std::string& name, Close close) {
   uint64_t id = 0;
   {
     MutexLock lock(calls_mutex_);

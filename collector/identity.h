@@ -88,7 +88,8 @@ class Gate {
   };
   /// Enters a call that stays open, of `identity` for the host or admin `name`. From now on `close`
   /// may be called. Errors: the refusal, when trust has ended in the meantime.
-  absl::StatusOr<std::unique_ptr<Ticket>> Enter(Identity identity, std::string name, Close close);
+  absl::StatusOr<std::unique_ptr<Ticket>> Enter(const Identity& identity, const std::string& name,
+                                                Close close);
 
   /// Closes every open call whose certificate is no longer good or whose host is retired; returns
   /// how many. Called when something was revoked, and now and then for what has expired.

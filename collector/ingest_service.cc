@@ -337,7 +337,8 @@ void IngestService::TakeLoop(const std::stop_token& stop) {
     Reactor* reactor = nullptr;
     {
       MutexLock lock(mutex_);
-      wake_.wait(mutex_, stop, [this] { return !later_.empty(); });
+      wake_.wait(mutex_, stop,
+                 [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !later_.empty(); });
       if (later_.empty()) return;
       reactor = later_.front();
       later_.pop_front();

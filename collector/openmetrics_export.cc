@@ -19,7 +19,7 @@
 namespace fleet::collector {
 namespace {
 
-constexpr size_t kPieceBytes = 64 * 1024;
+constexpr size_t kPieceBytes = size_t{64} * 1024;
 
 struct Sample {
   int64_t time_ms;

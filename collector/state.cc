@@ -265,8 +265,8 @@ absl::Status FleetState::Apply(absl::string_view host_name, const DecodedReport&
   return absl::OkStatus();
 }
 
-void FleetState::Publish(Host& host, CheckEntry& entry,
-                         const std::shared_ptr<const Layout>& layout) {
+void FleetState::Publish(Host& host, CheckEntry& entry, const std::shared_ptr<const Layout>& layout)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(host.mutex) {
   if (SameObject(entry.source, layout)) return;
   entry.source = layout;
   entry.published =
@@ -455,7 +455,9 @@ uint64_t FleetState::version() const {
 uint64_t FleetState::WaitForChange(uint64_t seen, SteadyTime deadline,
                                    const std::stop_token& stop) {
   MutexLock lock(mutex_);
-  clock_.WaitUntil(mutex_, changed_, stop, deadline, [this, seen] { return version_ != seen; });
+  clock_.WaitUntil(mutex_, changed_, stop, deadline,
+                   [this, seen]()
+                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return version_ != seen; });
   return version_;
 }
 

@@ -30,8 +30,9 @@ grpc::ServerUnaryReactor* TrustService::Answer(grpc::CallbackServerContext* cont
   const bool taken =
       trust_.Run([reactor, reply, caller = *std::move(caller), work = std::move(work)] {
         absl::StatusOr<Reply> result = work(caller);
-        if (result.ok()) *reply = *std::move(result);
-        reactor->Finish(ToGrpc(result.status()));
+        const absl::Status status = result.status();
+        if (status.ok()) *reply = *std::move(result);
+        reactor->Finish(ToGrpc(status));
       });
   if (!taken) reactor->Finish(ToGrpc(BusyStatus()));
   return reactor;
@@ -48,8 +49,9 @@ grpc::ServerUnaryReactor* TrustService::Join(grpc::CallbackServerContext* contex
   }
   const bool taken = trust_.Run([this, reactor, request, reply, address] {
     absl::StatusOr<v1::JoinReply> result = trust_.Join(*request, address);
-    if (result.ok()) *reply = *std::move(result);
-    reactor->Finish(ToGrpc(result.status()));
+    const absl::Status status = result.status();
+    if (status.ok()) *reply = *std::move(result);
+    reactor->Finish(ToGrpc(status));
   });
   if (!taken) reactor->Finish(ToGrpc(BusyStatus()));
   return reactor;

@@ -248,7 +248,9 @@ uint64_t Journal::version() const {
 uint64_t Journal::WaitForChange(uint64_t seen, SteadyTime deadline,
                                 const std::stop_token& stop) const {
   MutexLock lock(mutex_);
-  clock_.WaitUntil(mutex_, changed_, stop, deadline, [this, seen] { return version_ != seen; });
+  clock_.WaitUntil(mutex_, changed_, stop, deadline,
+                   [this, seen]()
+                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return version_ != seen; });
   return version_;
 }
 

@@ -48,7 +48,8 @@ void Journal::SetTrouble(std::optional<std::string> Journal::*which, const absl:
 
 bool Journal::TakeGroup(const std::stop_token& stop, Group& group) {
   MutexLock lock(mutex_);
-  const auto any = [this] { return !queue_.waiters.empty(); };
+  const auto any = [this]()
+                       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !queue_.waiters.empty(); };
   while (!any() && !stop.stop_requested()) {
     clock_.WaitUntil(mutex_, changed_, stop, SteadyAfter(clock_.SteadyNow(), absl::Hours(1)), any);
   }
@@ -157,7 +158,9 @@ void Journal::KeepLoop(const std::stop_token& stop) {
       // In trouble the same is tried again, at a pace.
       const bool trouble = file_trouble_.has_value();
       const SteadyTime until = SteadyAfter(now, trouble ? kRetryEvery : kSyncFilesEvery);
-      clock_.WaitUntil(mutex_, changed_, stop, until, [&] { return !trouble && !apply_.empty(); });
+      clock_.WaitUntil(mutex_, changed_, stop, until, [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+        return !trouble && !apply_.empty();
+      });
       if (!apply_.empty()) group = &apply_.front();  // only this thread takes it away
     }
     absl::Status status = unrecovered_.empty() ? absl::OkStatus() : RecoverFiles();

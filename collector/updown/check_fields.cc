@@ -20,7 +20,7 @@ using Kind = BodyValue::Kind;
 constexpr size_t kTextBytesMax = 8 << 10;  // of a URL, a name, …
 constexpr size_t kHeadersMax = 50;
 constexpr size_t kHeaderValueBytesMax = 4 << 10;
-constexpr int64_t kPeriodSecondsMax = 366 * 86'400;
+constexpr int64_t kPeriodSecondsMax = int64_t{366} * 86'400;
 
 bool IsToken(absl::string_view text) {
   if (text.empty() || text.size() > 256) return false;

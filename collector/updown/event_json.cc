@@ -45,8 +45,8 @@ std::string Counted(int64_t count, absl::string_view noun) {
 std::string Roughly(absl::Duration duration) {
   const int64_t seconds = absl::ToInt64Seconds(duration);
   if (seconds < 90) return Counted(seconds, "second");
-  if (seconds < 90 * 60) return Counted((seconds + 30) / 60, "minute");
-  if (seconds < 36 * 3600) return Counted((seconds + 1800) / 3600, "hour");
+  if (seconds < int64_t{90} * 60) return Counted((seconds + 30) / 60, "minute");
+  if (seconds < int64_t{36} * 3600) return Counted((seconds + 1800) / 3600, "hour");
   return Counted((seconds + 43200) / 86400, "day");
 }
 

@@ -25,9 +25,7 @@ std::string Escaped(absl::string_view text) {
       safe += "&quot;";
     } else if (c == '\'') {
       safe += "&#39;";
-    } else if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) {
-      safe += c;
-    } else if (c == '\n' || c == '\t') {
+    } else if (c == '\n' || c == '\t' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7F)) {
       safe += c;
     }
     i += size == 0 ? 1 : size;
