@@ -135,10 +135,10 @@ TEST(RemoteWriteTest, ReceiversDoNotWaitForEachOtherAndStopAtOnce) {
   RemoteWrite writer(receivers, {Clock::Real(), source, state, **cursors});
   state.SetNoteSource([&](std::vector<std::string>& notes) { writer.AddNotes(notes); });
   EXPECT_TRUE(test::WaitFor([&] {
-    writer.SetMetrics(metrics);
     const auto stats = writer.stats();
     return stats[0].failed_requests > 0 && stats[1].failed_requests > 0;
   }));
+  writer.SetMetrics(metrics);
   EXPECT_EQ(state.Status({}).notes_size(), 0);
   EXPECT_THAT(
       metrics.Render(),
