@@ -4,6 +4,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 #include <unistd.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -37,6 +39,29 @@ int LineThatIsNoText(absl::string_view text) {
   }
   return 0;
 }
+
+/// Where the documents of a text begin. YAML::LoadAll is of no use for that: at a token that no
+/// document begins with, a comma, yaml-cpp 0.7 finds one empty document after the other for ever.
+class DocumentStarts final : public YAML::EventHandler {
+ public:
+  const std::vector<YAML::Mark>& marks() const { return marks_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override { marks_.push_back(mark); }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  std::vector<YAML::Mark> marks_;
+};
 
 using ::google::protobuf::Descriptor;
 using ::google::protobuf::FieldDescriptor;
@@ -349,12 +374,20 @@ void ConfigLoader::LoadText(absl::string_view text, const std::string& file, Mes
     return;
   }
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      problems_.push_back({file, 0, "", "expected one YAML document, got several"});
+    std::istringstream stream{std::string(text)};
+    YAML::Parser parser(stream);
+    DocumentStarts starts;
+    if (!parser.HandleNextDocument(starts)) return;
+    if (parser.HandleNextDocument(starts)) {
+      const YAML::Mark& first = starts.marks().front();
+      const YAML::Mark& second = starts.marks().back();
+      problems_.push_back({file, second.line + 1, "",
+                           first.pos == second.pos
+                               ? "expected a key"
+                               : "expected one YAML document, here another begins"});
       return;
     }
-    if (!documents.empty()) Reader(*this).ReadMessage(documents[0], "", message);
+    Reader(*this).ReadMessage(YAML::Load(std::string(text)), "", message);
   } catch (const YAML::Exception& error) {
     problems_.push_back({file, error.mark.line + 1, "", OneLine(error.msg)});
   }

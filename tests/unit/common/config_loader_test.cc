@@ -106,6 +106,32 @@ TEST(ConfigLoaderTest, RefusesWhatIsNoText) {
   }
 }
 
+/// What is wrong with a text, as people see it.
+std::string ProblemsOf(const std::string& text) {
+  ConfigLoader loader;
+  v1::AgentConfig config;
+  loader.LoadText(text, "a.yaml", config);
+  return loader.Problems();
+}
+
+TEST(ConfigLoaderTest, WantsOneDocument) {
+  EXPECT_EQ(ProblemsOf(""), "");
+  EXPECT_EQ(ProblemsOf("# nothing\n---\ninterval: 10s\n...\n"), "");
+  EXPECT_EQ(ProblemsOf("interval: 10s\n---\ninterval: 11s\n---\n"),
+            "a.yaml:2: expected one YAML document, here another begins");
+}
+
+TEST(ConfigLoaderTest, EndsWhereNoDocumentCanBegin) {
+  // yaml-cpp goes no further at some of these.
+  for (const char c : std::string(",]}-?:|>&*!%@`'\"{[#~=<")) {
+    for (const char* rest : {"", " ", "\n", "a: 1\n", " a: 1\ninterval: 10s\n"}) {
+      const std::string text = std::string(1, c) + rest;
+      EXPECT_LE(ProblemsOf(text).size(), 500u) << text;
+    }
+  }
+  EXPECT_EQ(ProblemsOf("# one\n,interval: 10s\n"), "a.yaml:2: expected a key");
+}
+
 TEST(ConfigLoaderTest, NamesAFileThatCannotBeRead) {
   ConfigLoader loader;
   v1::AgentConfig config;
