@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <optional>
@@ -68,6 +69,8 @@ using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 
 constexpr size_t kListItemsMax = 10000;
+/// Every whole number up to here is a double.
+constexpr double kWholeMax = 9007199254740992;
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t size_max) {
   const ScopedFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -330,7 +333,7 @@ class ConfigLoader::Reader {
         break;
     }
     FLEET_ASSIGN_OR_RETURN(const double number, Number(text, field));
-    const bool whole = number >= 0 && number == static_cast<double>(static_cast<int64_t>(number));
+    const bool whole = number >= 0 && number <= kWholeMax && std::trunc(number) == number;
     switch (field->cpp_type()) {
       case FieldDescriptor::CPPTYPE_DOUBLE:
         reflection->SetDouble(&message, field, number);

@@ -76,6 +76,7 @@ absl::StatusOr<absl::Duration> ParseDuration(absl::string_view text) {
     }
     if (!found) return bad();
   }
+  if (total == absl::InfiniteDuration()) return bad();
   return total;
 }
 

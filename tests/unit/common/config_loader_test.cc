@@ -121,6 +121,17 @@ TEST(ConfigLoaderTest, WantsOneDocument) {
             "a.yaml:2: expected one YAML document, here another begins");
 }
 
+TEST(ConfigLoaderTest, RefusesNumbersThatNothingHolds) {
+  const std::string many(300, '1');
+  EXPECT_THAT(ProblemsOf("interval: " + many + "s\n"),
+              StartsWith("a.yaml:1: interval: expected a duration such as 10s"));
+  for (const std::string& number : {many, std::string("1e299"), std::string("9007199254740994")}) {
+    EXPECT_THAT(ProblemsOf("checks: {sidekiq: {database: " + number + "}}"),
+                StartsWith("a.yaml:1: checks.sidekiq.database: expected a whole number"))
+        << number;
+  }
+}
+
 TEST(ConfigLoaderTest, EndsWhereNoDocumentCanBegin) {
   // yaml-cpp goes no further at some of these.
   for (const char c : std::string(",]}-?:|>&*!%@`'\"{[#~=<")) {
