@@ -69,8 +69,9 @@ enum Metric : size_t {
 
 /// Under which the address of the Redis that holds the keys is remembered.
 constexpr absl::string_view kMemoryKey = "redis";
-/// How often the servers of a host without Sidekiq are asked whether they hold its keys by now.
-constexpr absl::Duration kSearchInterval = absl::Seconds(30);
+/// How often the servers of a host without Sidekiq are asked whether they hold its keys by now: at
+/// every third of the ticks on which what is not there is looked for, also when one comes early.
+constexpr absl::Duration kSearchInterval = absl::Seconds(25);
 
 class SidekiqCheck final : public Check {
  public:

@@ -73,9 +73,8 @@ TEST(FleetTest, FindsPostgresRedisAndSidekiqByItselfAndTellsTheCauseWhenRedisDie
     const nlohmann::json found = FindCheck(Status(collector), "tempo", check);
     return found.is_null() ? std::string() : found["verdict"].get<std::string>();
   };
-  // Its keys are looked for each half a minute, on a tick of what is not there.
   ASSERT_TRUE(WaitFor([&] { return verdict("redis") == "ok" && verdict("sidekiq") == "ok"; },
-                      absl::Seconds(60)))
+                      absl::Seconds(40)))
       << Fleetctl(collector, {"status", "-o", "wide"}).text << agent.log();
   // Without a role PostgreSQL is there but cannot be judged, and the reason is the way out.
   const nlohmann::json blind = FindCheck(Status(collector), "tempo", "postgres");
