@@ -56,6 +56,26 @@ absl::StatusOr<Found> Look(FileSystem& files, const std::string& directory) {
   return found;
 }
 
+/// A file from its start, as far as the disk gives it.
+struct ReadablePart {
+  std::string bytes;
+  absl::Status end;  // what stopped it; kOk at the file's end or the bound
+};
+
+ReadablePart ReadFromStart(FileSystem& files, const std::string& path, size_t bytes_max) {
+  constexpr size_t kBlockBytes = 4096;
+  absl::StatusOr<std::string> whole = files.Read(path, 0, bytes_max);
+  if (whole.ok()) return {*std::move(whole), absl::OkStatus()};
+  // A block of the disk may be gone; what lies before it is not.
+  ReadablePart part{"", whole.status()};
+  while (part.bytes.size() < bytes_max) {
+    const auto block = files.Read(path, part.bytes.size(), kBlockBytes);
+    if (!block.ok() || block->empty()) break;
+    part.bytes += *block;
+  }
+  return part;
+}
+
 }  // namespace
 
 void Spool::Prepare() {
@@ -105,11 +125,17 @@ Spool::Job Spool::ScanJob() {
 
 void Spool::Scan(const SpoolSegmentPtr& segment) {
   const std::string path = PathOf(*segment);
-  const absl::StatusOr<std::string> bytes = ReadWhole(files_, path, SegmentLimits().segment_bytes);
-  ScanResult scan;
-  if (bytes.ok()) scan = ScanSegment(*bytes);
-  const bool torn_header = bytes.ok() && bytes->size() < kSegmentHeaderBytes;
-  const bool readable = torn_header || (scan.header && scan.id == segment->id);
+  const ReadablePart part = ReadFromStart(files_, path, SegmentLimits().segment_bytes);
+  const std::string& bytes = part.bytes;
+  // Too little memory, too many files: no fault of the file's, the next start finds it again.
+  const bool later = absl::IsResourceExhausted(part.end);
+  const uint64_t size = std::max<uint64_t>(segment->bytes, bytes.size());
+  ScanResult scan = ScanSegment(bytes);
+  if (scan.damage.empty() && bytes.size() < size) {
+    scan.damage = part.end.ok() ? "longer than any segment" : std::string(part.end.message());
+  }
+  const bool torn_header = part.end.ok() && bytes.size() < kSegmentHeaderBytes;
+  const bool readable = !later && (torn_header || (scan.header && scan.id == segment->id));
   if (readable && scan.reports == 0) {
     files_.Remove(path).IgnoreError();  // found again at the next start
   } else if (readable && !scan.damage.empty()) {
@@ -117,17 +143,21 @@ void Spool::Scan(const SpoolSegmentPtr& segment) {
                  {{"file", path},
                   {"offset", scan.good_bytes},
                   {"error", scan.damage},
-                  {"lost_bytes", bytes->size() - scan.good_bytes}});
+                  {"lost_bytes", size - scan.good_bytes}});
     files_.Truncate(path, scan.good_bytes).IgnoreError();  // only the good bytes are used anyway
-  } else if (!readable && !absl::IsNotFound(bytes.status())) {
+  } else if (later) {
+    log::Warning("a segment of the spool cannot be read now; the next start tries again",
+                 {{"file", path}, {"error", part.end}});
+  } else if (!readable && !absl::IsNotFound(part.end)) {
     log::Warning("a segment of the spool cannot be read and is set aside",
-                 {{"file", path},
-                  {"error", bytes.ok() ? absl::DataLossError(scan.damage) : bytes.status()}});
+                 {{"file", path}, {"error", scan.damage}});
     files_.Rename(path, absl::StrCat(path, kSpoolDamagedSuffix)).IgnoreError();
   }
   MutexLock lock(mutex_);
   segment->busy = false;
-  if (bytes.ok()) damaged_bytes_ += bytes->size() - (readable ? scan.good_bytes : 0);
+  if (!later && !absl::IsNotFound(part.end)) {
+    damaged_bytes_ += size - (readable ? scan.good_bytes : 0);
+  }
   FinishScan(segment, readable ? scan : ScanResult());
 }
 

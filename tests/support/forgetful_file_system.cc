@@ -57,6 +57,12 @@ void ForgetfulFileSystem::FailSyncs(bool fail) {
   fail_syncs_ = fail;
 }
 
+void ForgetfulFileSystem::FailReads(uint64_t from, absl::Status error) {
+  MutexLock lock(mutex_);
+  unreadable_from_ = from;
+  read_error_ = std::move(error);
+}
+
 void ForgetfulFileSystem::HoldSyncs(bool hold) {
   MutexLock lock(mutex_);
   hold_syncs_ = hold;
@@ -199,7 +205,12 @@ absl::StatusOr<std::string> ForgetfulFileSystem::Read(const std::string& path, u
   const auto found = names_.find(path);
   if (found == names_.end()) return NotThere(path);
   const std::string& bytes = found->second->bytes;
-  return offset >= bytes.size() ? std::string() : bytes.substr(offset, bytes_max);
+  if (offset >= bytes.size()) return std::string();
+  if (!read_error_.ok() &&
+      std::min<uint64_t>(offset + bytes_max, bytes.size()) > unreadable_from_) {
+    return read_error_;
+  }
+  return bytes.substr(offset, bytes_max);
 }
 
 absl::Status ForgetfulFileSystem::Truncate(const std::string& path, uint64_t bytes) {

@@ -40,6 +40,8 @@ class ForgetfulFileSystem final : public FileSystem {
   void FailSyncs(bool fail);
   /// Makes every Sync of a file wait while set, as on a disk that answers no more.
   void HoldSyncs(bool hold);
+  /// From now on reads that go beyond the byte `from` of any file fail with `error`; kOk: no more.
+  void FailReads(uint64_t from, absl::Status error);
   uint64_t syncs() const;  // of files and directories, that succeeded
   uint64_t bytes() const;  // of all files
 
@@ -85,6 +87,8 @@ class ForgetfulFileSystem final : public FileSystem {
   std::optional<uint64_t> space_ ABSL_GUARDED_BY(mutex_);
   bool fail_syncs_ ABSL_GUARDED_BY(mutex_) = false;
   bool hold_syncs_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t unreadable_from_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status read_error_ ABSL_GUARDED_BY(mutex_);
   std::condition_variable_any syncs_go_on_;
 };
 
