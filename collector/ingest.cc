@@ -178,7 +178,7 @@ absl::Status IngestStream::Receive(const v1::Records& records, const DecodedRepo
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
   if (records.first_index() == 0 && report.index == 0) {
-    offset_ = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
+    offset_ = OffsetOf(records, decoder_.created(), came_);
   }
   // What a vantage saw says nothing of the host itself.
   if (probe::IsLook(report.check)) {
@@ -231,7 +231,7 @@ absl::Status IngestStream::Keep(const v1::Records& records) {
   kept.data = records.data();
   kept.last = records.last();
   if (records.first_index() == 0) {
-    kept.offset = OffsetOf(records, decoder_.created(), hub_.clock_.Now());
+    kept.offset = offset_;
     kept.created = decoder_.created() + kept.offset;
   }
   FLEET_ASSIGN_OR_RETURN(const Journal::Taken taken, journal->Append(kept, link_));
@@ -265,9 +265,11 @@ absl::Status IngestStream::CheckClock(const v1::Records& records) {
 
 absl::StatusOr<IngestStream::Next> IngestStream::Take(const v1::Records& records) {
   FLEET_RETURN_IF_ERROR(CheckClock(records));
+  if (!waited_) came_ = hub_.clock_.Now();
   Journal* journal = hub_.parts_.journal;
   const size_t size = records.data().size();
-  if (!live() && journal != nullptr && !journal->HasRoom(host_, size, true)) {
+  waited_ = !live() && journal != nullptr && !journal->HasRoom(host_, size, true);
+  if (waited_) {
     journal->WhenRoom(link_, host_, size, true);
     return Next::kWait;
   }

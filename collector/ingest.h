@@ -99,6 +99,8 @@ class IngestStream {
   SegmentId segment_;
   bool any_ = false;       // whether segment_ means something
   uint64_t known_ = 0;     // reports of segment_ that were taken before this stream sent it
+  absl::Time came_;        // the records at hand, by our clock
+  bool waited_ = false;    // they came before, and there was no room
   absl::Duration offset_;  // from the host's clock to ours, by segment_
   absl::Duration clock_;   // our wall time against the steady one, when segment_ began
   bool unkept_ = false;    // live: something did not fit, so nothing more is acknowledged

@@ -243,6 +243,36 @@ TEST_F(IngestJournalTest, AcksWhatIsOnTheDiskAndServesAtOnce) {
   EXPECT_EQ(client_->acks().back(), 2u);
 }
 
+TEST_F(IngestJournalTest, ASegmentIsDatedWhenItCameAndNotWhenThereWasRoom) {
+  files_.SetSpace(files_.bytes());
+  const std::string big(1 << 20, 'x');
+  for (size_t taken = 0; taken < Journal::kWaitingMax / 2; taken += big.size()) {
+    SegmentEncoder other({1, 0}, clock_.Now());
+    Journal::Records records;
+    const std::string host = absl::StrCat("host", taken);
+    records.host = host;
+    records.id = other.id();
+    records.count = 1;
+    records.data = big;
+    ASSERT_THAT(journal_->Append(records, nullptr), IsOk());
+  }
+  auto stream = Open(HelloOf("tempo", v1::Hello::LANE_BACKLOG));
+  SegmentEncoder encoder({7, 0}, clock_.Now());
+  v1::Records records = Records(encoder);
+  records.set_segment_age_seconds(0);
+  EXPECT_THAT((*stream)->Take(records), test::IsOkAnd(IngestStream::Next::kWait));
+  clock_.Advance(absl::Minutes(10));
+  files_.SetSpace(std::nullopt);
+  ASSERT_TRUE(test::WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return client_->resumes() > 0;
+  }));
+  EXPECT_THAT((*stream)->Take(records), test::IsOkAnd(IngestStream::Next::kRead));
+  Settle();
+  ASSERT_EQ(journal_->Segments("tempo").size(), 1u);
+  EXPECT_EQ(journal_->Segments("tempo")[0].offset, absl::ZeroDuration());
+}
+
 TEST_F(IngestJournalTest, BacklogIsHistoryAndRepeatsAreIgnored) {
   SegmentEncoder encoder({7, 0}, clock_.Now());
   const v1::Records first = Records(encoder);
