@@ -289,6 +289,29 @@ TEST_F(JournalTest, WaitsInBoundedMemoryAndSaysWhenThereIsRoom) {
   EXPECT_TRUE(journal_->HasRoom("late", 1 << 20, true));
 }
 
+TEST_F(JournalTest, OfEndedStreamsNoneWaitsForRoom) {
+  Open();
+  files_.SetSpace(files_.bytes());
+  Append(Segment(1, 0, 1).Piece("tempo", 0, 1));
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return !journal_->stats().trouble.empty();
+  }));
+  std::vector<std::shared_ptr<AckRecorder>> streams(100);
+  for (auto& stream : streams) {
+    stream = std::make_shared<AckRecorder>();
+    journal_->WhenRoom(stream, "tempo", 1, true);
+  }
+  EXPECT_EQ(streams.front().use_count(), 1) << "it is kept for as long as the disk is full";
+  EXPECT_GT(streams.back().use_count(), 1);
+  files_.SetSpace(std::nullopt);
+  ASSERT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Seconds(1));
+    return streams.back()->rooms() == 1;
+  }));
+  EXPECT_EQ(streams.front()->rooms(), 0);
+}
+
 TEST_F(JournalTest, OneHostCannotTakeAllTheRoom) {
   Open();
   files_.SetSpace(files_.bytes());
