@@ -120,6 +120,17 @@ void CheckRecovery(Crash& crash) {
   EXPECT_EQ(crash.spool->stats(0).dropped_reports, 0u);
 }
 
+/// A second collector, which was never there, is owed all that was synced, whatever the first one
+/// has acked.
+void CheckOtherCollector(Crash& crash) {
+  const std::vector<std::string> lines = crash.Drain(1);
+  const std::set<std::string> found(lines.begin(), lines.end());
+  EXPECT_EQ(found.size(), lines.size()) << ::testing::PrintToString(lines);
+  for (const int report : crash.synced) {
+    EXPECT_TRUE(found.contains(absl::StrCat("load ", report))) << report << " is lost to the other";
+  }
+}
+
 class SpoolCrashTest : public ::testing::TestWithParam<uint64_t> {};
 
 TEST_P(SpoolCrashTest, WhatWasSyncedIsThereAfterACutAtAnyChange) {
@@ -151,6 +162,26 @@ TEST_P(SpoolCrashTest, WhatWasAckedIsNotNeededAndTheRestIsThere) {
     for (const auto& [line, places] : crash.kept) {
       EXPECT_EQ(places.size(), 1u) << line << " is in two segments";
     }
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST_P(SpoolCrashTest, AnotherCollectorMissesNothingThatTheFirstHasAcked) {
+  const auto two = [](uint64_t seed) {
+    auto crash = std::make_unique<Crash>(seed);
+    crash->options.collectors = {"a:1", "b:1"};
+    return crash;
+  };
+  const std::unique_ptr<Crash> whole = two(GetParam());
+  RunAgent(*whole, true);
+  const uint64_t changes = whole->files.changes();
+  for (uint64_t cut = 0; cut <= changes; ++cut) {
+    SCOPED_TRACE(absl::StrCat("cut after ", cut, " of ", changes));
+    const std::unique_ptr<Crash> crash = two(GetParam() * 1000 + cut);
+    crash->files.CutAfter(cut);
+    RunAgent(*crash, true);
+    CheckRecovery(*crash);
+    CheckOtherCollector(*crash);
     if (::testing::Test::HasFailure()) return;
   }
 }

@@ -20,7 +20,8 @@ using ::fleet::test::TestSegment;
 /// are synced, logs rotated and released, and one restart lies in the middle.
 class Scenario {
  public:
-  explicit Scenario(uint64_t seed) : files_(seed) {
+  explicit Scenario(uint64_t seed, absl::Duration max_age = JournalOptions().max_age)
+      : files_(seed), max_age_(max_age) {
     for (const char* host : {"parasect", "tempo"}) {
       for (uint64_t number = 0; number < 3; ++number) {
         TestSegment& segment =
@@ -35,7 +36,7 @@ class Scenario {
   /// Opens the journal; false when the disk is gone already.
   bool Open() {
     journal_.reset();
-    auto opened = Journal::Open({.dir = "/data/journal"}, files_, clock_);
+    auto opened = Journal::Open({.dir = "/data/journal", .max_age = max_age_}, files_, clock_);
     if (opened.ok()) journal_ = *std::move(opened);
     return opened.ok();
   }
@@ -52,6 +53,29 @@ class Scenario {
     }
     // Closed files are synced, the catalog written, old logs removed.
     if (release) WaitUntil([this] { return journal_->stats().log_files <= 1; });
+  }
+
+  /// Everything becomes too old and goes: the files, and the logs they were written from.
+  void GrowOld() {
+    if (journal_ == nullptr) return;
+    clock_.Advance(2 * max_age_);
+    WaitUntil([this] { return journal_->Hosts().empty(); });
+    WaitUntil([this] { return journal_->stats().log_files <= 1; });
+  }
+
+  /// What was acknowledged is no news, whatever became of it since.
+  void CheckKnown() {
+    ASSERT_TRUE(Open());
+    for (const auto& [host, segment] : segments_) {
+      const uint64_t acked = acks_[host]->safe(segment.id());
+      if (acked == 0) continue;
+      Journal::Records records = segment.Piece(host, 0, acked, true);
+      records.last = acked == segment.reports();
+      const auto taken = journal_->Append(records, acks_[host]);
+      ASSERT_THAT(taken, IsOk()) << host << " " << segment.id().number;
+      EXPECT_EQ(taken->outcome, Journal::Outcome::kSafe) << host << " " << segment.id().number;
+      EXPECT_EQ(taken->repeats, acked) << host << " " << segment.id().number;
+    }
   }
 
   /// What was acknowledged must be there, now and ever after.
@@ -106,31 +130,58 @@ class Scenario {
 
   test::FakeClock clock_;
   test::ForgetfulFileSystem files_;
+  const absl::Duration max_age_;
   std::vector<std::pair<std::string, TestSegment>> segments_;
   std::map<std::string, std::shared_ptr<AckRecorder>> acks_ = {
       {"parasect", std::make_shared<AckRecorder>()}, {"tempo", std::make_shared<AckRecorder>()}};
   std::unique_ptr<Journal> journal_;
 };
 
-TEST(JournalCrashTest, EveryAckedReportSurvivesEveryCut) {
+/// What a disk keeps of what was not synced is a matter of luck: each cut gets some of it.
+constexpr uint64_t kSeeds = 4;
+
+/// Plays a scenario cut after each of its changes of the disk: `play`, the crash, `check`.
+template <typename Play, typename Check>
+void CutEverywhere(absl::Duration max_age, Play play, Check check) {
   uint64_t changes = 0;
   {
-    Scenario whole(1);
-    whole.Play();
+    Scenario whole(1, max_age);
+    play(whole);
     changes = whole.files().changes();
-    whole.CheckAcked();
-    whole.CheckComplete();
+    check(whole);
   }
   ASSERT_GT(changes, 40u);
-  for (uint64_t cut = 0; cut <= changes && !::testing::Test::HasFailure(); ++cut) {
-    SCOPED_TRACE(absl::StrCat("cut after ", cut, " of ", changes));
-    Scenario scenario(cut + 1);
-    scenario.files().CutAfter(cut);
-    scenario.Play();
-    scenario.Crash();
-    scenario.CheckAcked();
-    scenario.CheckComplete();
+  for (uint64_t cut = 0; cut <= changes; ++cut) {
+    for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+      SCOPED_TRACE(absl::StrCat("cut after ", cut, " of ", changes, ", seed ", seed));
+      Scenario scenario(cut * kSeeds + seed, max_age);
+      scenario.files().CutAfter(cut);
+      play(scenario);
+      scenario.Crash();
+      check(scenario);
+      if (::testing::Test::HasFailure()) return;
+    }
   }
+}
+
+TEST(JournalCrashTest, EveryAckedReportSurvivesEveryCut) {
+  CutEverywhere(
+      JournalOptions().max_age, [](Scenario& scenario) { scenario.Play(); },
+      [](Scenario& scenario) {
+        scenario.CheckAcked();
+        scenario.CheckKnown();
+        scenario.CheckComplete();
+      });
+}
+
+TEST(JournalCrashTest, WhatRetentionTookStaysKnownAtEveryCut) {
+  CutEverywhere(
+      absl::Hours(24),
+      [](Scenario& scenario) {
+        scenario.Play(false);
+        scenario.GrowOld();
+      },
+      [](Scenario& scenario) { scenario.CheckKnown(); });
 }
 
 TEST(JournalCrashTest, RecoveryItselfMayBeCut) {
