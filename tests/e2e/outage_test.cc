@@ -8,6 +8,7 @@
 #include <map>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "tests/support/fleet_lab.h"
 #include "tests/support/fleet_processes.h"
 #include "tests/support/matchers.h"
@@ -55,8 +56,8 @@ class BlackHoleTest : public testing::Test {
     ASSERT_EQ(output.exit_code, 0) << output.text;
   }
   void LetThrough() { EXPECT_EQ(Shell("nft delete table inet hole").exit_code, 0); }
-  double Reports(absl::string_view lane) const {
-    return lab_.SelfMetric(absl::StrCat("fleet_collector_reports_total{lane=\"", lane, "\"}"));
+  static std::string Series(absl::string_view lane) {
+    return absl::StrCat("fleet_collector_reports_total{lane=\"", lane, "\"}");
   }
 
   /// What must be in the journal: the most that the spool was seen to hold of each segment.
@@ -92,10 +93,14 @@ TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
 
   Swallow();
   const absl::Time cut = absl::Now();
-  EXPECT_TRUE(
-      WaitFor([&] { return absl::StrContains(lab_.log("tempo"), "no stream"); }, absl::Seconds(40)))
-      << lab_.log("tempo");
-  EXPECT_LT(absl::Now() - cut, absl::Seconds(30)) << "a black-holed path is noticed in 30 s";
+  EXPECT_TRUE(WaitFor(
+      [&] {
+        return absl::StrContains(lab_.log("tempo"), "no stream") &&
+               absl::StrContains(lab_.log("collector"), "agent disconnected");
+      },
+      absl::Seconds(40)))
+      << lab_.log("tempo") << lab_.log("collector");
+  EXPECT_LT(absl::Now() - cut, absl::Seconds(30)) << "a black hole is noticed by both in 30 s";
   const uint64_t before = Spooled();
   EXPECT_GT(before, 100u);  // of half a minute at five ticks a second
   lab_.agent("tempo").Kill(SIGKILL);
@@ -104,16 +109,18 @@ TEST_F(BlackHoleTest, NothingIsLostAndNoGapIsLeft) {
   lab_.StartAgent("tempo", agent);
   EXPECT_TRUE(WaitFor([&] { return Spooled() > before + 100; }));
   NoteSpool();
-  const double live = Reports("live");
-  const double backlog = std::max(Reports("backlog"), 0.0);
+  const std::string at_the_cut = HttpGet(lab_.url("/metrics/self")).body;
+  const double live = MetricIn(at_the_cut, Series("live"));
+  const double backlog = MetricIn(at_the_cut, Series("backlog"));
   LetThrough();
 
   // What is now comes first: nothing of the past before something of the present.
   EXPECT_TRUE(WaitFor(
       [&] {
-        const double past = Reports("backlog");
-        const double present = Reports("live");
-        EXPECT_TRUE(past <= backlog || present > live);
+        const std::string metrics = HttpGet(lab_.url("/metrics/self")).body;  // of one moment
+        const double past = MetricIn(metrics, Series("backlog"));
+        const double present = MetricIn(metrics, Series("live"));
+        EXPECT_TRUE(past <= backlog || present > live) << past << " and " << present;
         return past > backlog;
       },
       absl::Seconds(40)))
@@ -207,6 +214,22 @@ class ClockJumpTest : public testing::Test {
   }
   double Reports() const { return lab_.SelfMetric("fleet_collector_reports_total{lane=\"live\"}"); }
 
+  /// `fleetctl hosts` says that these hosts' clocks are wrong, and by how much; the others' are
+  /// not.
+  void ExpectSkews(const std::map<std::string, std::string>& skews) {
+    std::string text;
+    EXPECT_TRUE(WaitFor([&] {
+      text = lab_.Fleetctl({"hosts"}).text;
+      for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+        const std::string host(line.substr(0, line.find(' ')));
+        const auto skew = skews.find(host);
+        if (skew != skews.end() && !absl::StrContains(line, skew->second)) return false;
+        if (skew == skews.end() && absl::StrContains(line, "24 h")) return false;
+      }
+      return absl::StrContains(text, "parasect") && absl::StrContains(text, "tempo");
+    })) << text;
+  }
+
   const std::string library_ = FindLibrary();
   FleetLab lab_;
 };
@@ -226,10 +249,10 @@ TEST_F(ClockJumpTest, AnAgentsClockHarmsNobody) {
   ExpectFreshReports("at first");
   Jump("+1d");
   ExpectFreshReports("a day ahead");
-  EXPECT_TRUE(WaitFor([&] { return absl::StrContains(lab_.Fleetctl({"hosts"}).text, "+24 h"); }))
-      << lab_.Fleetctl({"hosts"}).text;
+  ExpectSkews({{"tempo", "+24 h"}});
   Jump("-1d");
   ExpectFreshReports("a day behind");
+  ExpectSkews({{"tempo", "-24 h"}});
   Jump("+0");
   ExpectFreshReports("right again");
 
@@ -260,10 +283,13 @@ TEST_F(ClockJumpTest, TheCollectorsClockMakesNobodySilent) {
   ASSERT_TRUE(lab_.WaitReady()) << lab_.log("collector");
   for (const std::string host : {"tempo", "parasect"}) lab_.StartAgent(host);
   ExpectFreshReports("at first");
-  for (const char* offset : {"+1d", "-1d", "+0"}) {
+  for (const auto& [offset, skew] : std::vector<std::pair<std::string, std::string>>{
+           {"+1d", "-24 h"}, {"-1d", "+24 h"}, {"+0", ""}}) {
     Jump(offset);
     ExpectFreshReports(offset);
     EXPECT_EQ(lab_.Status()["verdict"] == "unknown", false) << offset;
+    // By its own clock, which is all it has, it is the others that are wrong.
+    if (!skew.empty()) ExpectSkews({{"tempo", skew}, {"parasect", skew}});
   }
 }
 

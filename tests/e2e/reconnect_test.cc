@@ -65,8 +65,9 @@ TEST(ReconnectTest, AllComeBackAtOnce) {
       << swarm.streaming() << " stream; " << swarm.last_error();
   const absl::Duration took = absl::Now() - start;
   const double peak = PeakBytesOf(lab.collector().pid());
-  std::printf("%zu agents are back after %s, with %.0f MB at most in the collector\n", agents,
-              absl::FormatDuration(took).c_str(), peak / 1e6);
+  std::printf(
+      "dev: measured: %zu agents are back after %s, with %.0f MB at most in the collector\n",
+      agents, absl::FormatDuration(took).c_str(), peak / 1e6);
   RecordProperty("seconds", absl::StrCat(absl::ToDoubleSeconds(took)));
   RecordProperty("peak_bytes", absl::StrCat(peak));
   EXPECT_LT(peak, BytesMax(agents));

@@ -115,6 +115,17 @@ class CollectorTlsTest : public ::testing::Test {
     step();
     return status;
   }
+  /// A certificate of an admin that another admin has revoked.
+  TlsIdentity Revoked(const std::string& name) {
+    TlsIdentity member = ca_.Issue(Role::kAdmin, name);
+    const auto stub = v1::Trust::NewStub(Channel(ca_.Issue(Role::kAdmin, "rado")));
+    grpc::ClientContext context;
+    v1::RevokeRequest request;
+    request.set_serial(ReadCertificate(member.cert)->serial);
+    v1::RevokeReply reply;
+    EXPECT_TRUE(stub->Revoke(&context, request, &reply).ok());
+    return member;
+  }
   std::string SelfMetrics() {
     return test::HttpGet(collector_->http_address().port, "/metrics/self").body;
   }
@@ -166,7 +177,9 @@ std::vector<Animal> Zoo(const TestCa& ca, absl::Time now) {
 }
 
 TEST_F(CollectorTlsTest, NoMethodLetsABadCertificateIn) {
-  for (const Animal& animal : Zoo(ca_, clock_.Now())) {
+  std::vector<Animal> zoo = Zoo(ca_, clock_.Now());
+  zoo.push_back({"revoked", Revoked("anna"), "revoked"});
+  for (const Animal& animal : zoo) {
     for (const std::string& method : AllMethods()) {
       if (method == "/fleet.v1.Trust/Join") continue;
       SCOPED_TRACE(absl::StrCat(animal.name, " ", method));
