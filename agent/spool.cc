@@ -42,6 +42,15 @@ void Spool::Close() {
   }
   while (Work()) {
   }
+  MutexLock lock(mutex_);
+  uint64_t lost = 0;
+  for (const SpoolSegmentPtr& segment : shelf_.segments()) {
+    const uint64_t safe = std::max(segment->synced_reports, segment->acked_by_all());
+    lost += segment->reports - std::min(segment->reports, safe);
+  }
+  if (lost == 0) return;
+  log::Warning("reports that no disk has and no collector acknowledged end with the agent",
+               {{"lost_reports", lost}, {"directory", options_.directory}});
 }
 
 void Spool::SetWake(size_t collector, std::function<void(absl::Duration)> wake) {
