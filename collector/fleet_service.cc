@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "collector/call_end.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
 #include "collector/probes/probe_status.h"
@@ -27,8 +28,8 @@ absl::Status NoSuchProbe(absl::string_view name) {
 /// One call. Its mutex is taken after the service's, never before.
 class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusReply> {
  public:
-  Reactor(FleetService& service, v1::StatusRequest request)
-      : service_(service), request_(std::move(request)) {}
+  Reactor(FleetService& service, grpc::CallbackServerContext* context, v1::StatusRequest request)
+      : service_(service), request_(std::move(request)), call_end_(context) {}
 
   const v1::StatusRequest& request() const { return request_; }
 
@@ -67,6 +68,7 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
     if (ending_ || finished_) return;
     ending_ = true;
     end_ = status;
+    if (writing_) call_end_.Begin();
     FinishIfIdle();
   }
 
@@ -78,6 +80,7 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
   }
   void OnCancel() override { End(grpc::Status::CANCELLED); }
   void OnDone() override {
+    call_end_.Over();
     ticket_.reset();
     service_.Leave(this);
     delete this;
@@ -92,6 +95,7 @@ class FleetService::Reactor final : public grpc::ServerWriteReactor<v1::StatusRe
 
   FleetService& service_;
   const v1::StatusRequest request_;
+  CallEnd call_end_;
   std::unique_ptr<Gate::Ticket> ticket_;
   Mutex mutex_;
   v1::StatusReply reply_ ABSL_GUARDED_BY(mutex_);  // while writing_, gRPC's
@@ -116,7 +120,7 @@ FleetService::~FleetService() = default;
 
 grpc::ServerWriteReactor<v1::StatusReply>* FleetService::Status(
     grpc::CallbackServerContext* context, const v1::StatusRequest* request) {
-  auto* reactor = new Reactor(*this, *request);
+  auto* reactor = new Reactor(*this, context, *request);
   absl::StatusOr<Identity> identity = gate_.Identify(PeerOf(*context));
   if (!identity.ok()) {
     reactor->End(ToGrpc(identity.status()));

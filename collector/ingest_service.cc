@@ -9,6 +9,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "collector/call_end.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
 #include "common/log.h"
@@ -51,8 +52,12 @@ class IngestService::Reactor final
     : public grpc::ServerBidiReactor<v1::AgentMessage, v1::CollectorMessage> {
  public:
   Reactor(IngestService& service, grpc::CallbackServerContext* context)
-      : service_(service), context_(context), link_(std::make_shared<Link>(*this)) {
+      : service_(service),
+        context_(context),
+        call_end_(context),
+        link_(std::make_shared<Link>(*this)) {
     const Peer peer = PeerOf(*context);
+    address_ = HostOfPeer(context->peer());
     identity_ = service.gate_.Identify(peer);
     absl::Status entered = identity_.status();
     // On loopback without certificates all come from one place.
@@ -97,7 +102,7 @@ class IngestService::Reactor final
   /// Takes what was received and reads on; or leaves the next message unread until there is room.
   void TakeRecords() {
     MutexLock stream_lock(stream_mutex_);
-    if (stream_ == nullptr) return;  // the call ended meanwhile
+    if (stream_ == nullptr || IsRefused()) return;  // the call ended meanwhile
     const absl::StatusOr<IngestStream::Next> next = stream_->Take(received_.records());
     if (!next.ok()) return End(next.status());
     MutexLock lock(mutex_);
@@ -125,6 +130,7 @@ class IngestService::Reactor final
 
   void OnDone() override {
     link_->Detach();
+    call_end_.Over();
     CountEnd();
     // The timer's callback uses this object: it runs once in any case, and the last of both
     // deletes.
@@ -151,8 +157,7 @@ class IngestService::Reactor final
       *waiting_.back().mutable_ack() = ack;
     }
     if (waiting_.size() > kAcksMax) {
-      ending_ = true;
-      end_ = absl::ResourceExhaustedError("the agent reads no acks");
+      BeginEnd(absl::ResourceExhaustedError("the agent reads no acks"));
     }
     Continue();
   }
@@ -176,13 +181,23 @@ class IngestService::Reactor final
   void End(const absl::Status& status) {
     MutexLock lock(mutex_);
     if (ending_) return;
-    ending_ = true;
-    end_ = status;
+    BeginEnd(status);
     Continue();
   }
 
  private:
   static absl::Status Gone() { return absl::CancelledError("the agent is gone"); }
+
+  void BeginEnd(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ending_ = true;
+    end_ = status;
+    if (writing_ && !status.ok()) call_end_.Begin();
+  }
+  /// Nothing more of it is taken, though it may still send.
+  bool IsRefused() {
+    MutexLock lock(mutex_);
+    return ending_ && !end_.ok();
+  }
 
   absl::Status OnHello() {
     if (!received_.has_hello()) {
@@ -190,24 +205,23 @@ class IngestService::Reactor final
       return absl::InvalidArgumentError("expected a hello first");
     }
     const v1::Hello& hello = received_.hello();
-    const std::string address = HostOfPeer(context_->peer());
     auto ticket =
         service_.gate_.Enter(*identity_, identity_->verified ? identity_->name : hello.host(),
                              [this](const absl::Status& status) { End(status); });
     if (!ticket.ok()) return ticket.status();
     ticket_ = *std::move(ticket);
-    auto stream = service_.hub_.Open(hello, identity_->name, address, link_);
+    auto stream = service_.hub_.Open(hello, identity_->name, address_, link_);
     if (!stream.ok()) {
       const bool wrong_host = absl::IsPermissionDenied(stream.status());
       service_.gate_.refusals().Note({wrong_host ? "wrong_host" : "hello",
                                       std::string(stream.status().message()), identity_->name,
-                                      address});
+                                      address_});
       return stream.status();
     }
     stream_ = *std::move(stream);
     hello_timer_.Cancel();
     log::Info("agent connected", {{"host", stream_->host()},
-                                  {"address", address},
+                                  {"address", address_},
                                   {"version", hello.agent_version().substr(0, 64)}});
     MutexLock lock(mutex_);
     host_ = stream_->host();
@@ -257,16 +271,17 @@ class IngestService::Reactor final
   void LogEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     // Who was not let in is noted by its reason, and not with each attempt.
     if (host_.empty() && !end_.ok()) return;
-    const std::string address = HostOfPeer(context_->peer());
     if (end_.ok() || absl::IsCancelled(end_)) {
-      log::Info("agent disconnected", {{"host", host_}, {"address", address}});
+      log::Info("agent disconnected", {{"host", host_}, {"address", address_}});
     } else {
-      log::Warning("stream ended", {{"host", host_}, {"address", address}, {"error", end_}});
+      log::Warning("stream ended", {{"host", host_}, {"address", address_}, {"error", end_}});
     }
   }
 
   IngestService& service_;
   grpc::CallbackServerContext* const context_;
+  CallEnd call_end_;
+  std::string address_;  // of the other end, for as long as anybody asks
   absl::StatusOr<Identity> identity_;
   bool entered_ = false;
   std::shared_ptr<ReadMeter> meter_;

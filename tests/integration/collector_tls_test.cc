@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "collector/collector.h"
 #include "common/client_credentials.h"
+#include "common/segment/encoder.h"
 #include "fleet/v1/announce.grpc.pb.h"
 #include "fleet/v1/fleet.grpc.pb.h"
 #include "fleet/v1/history.grpc.pb.h"
@@ -18,6 +19,7 @@
 #include "fleet/v1/keys.grpc.pb.h"
 #include "fleet/v1/trust.grpc.pb.h"
 #include "tests/support/fake_clock.h"
+#include "tests/support/fleet_processes.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_http.h"
@@ -80,11 +82,13 @@ class CollectorTlsTest : public ::testing::Test {
   TestAgent::Options Agent(const std::string& host, const TlsIdentity& tls) {
     return {.port = collector_->grpc_address().port, .host = host, .tls = tls, .clock = &clock_};
   }
-  std::shared_ptr<grpc::Channel> Channel(const TlsIdentity& tls) {
+  std::shared_ptr<grpc::Channel> Channel(const TlsIdentity& tls, int window_bytes = 64 << 10) {
     const auto credentials = CollectorCredentials({tls.ca, "", tls.cert, tls.key}, clock_);
     EXPECT_THAT(credentials, IsOk());
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    arguments.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, window_bytes);
     return grpc::CreateCustomChannel(collector_->grpc_address().ToString(), *credentials,
                                      arguments);
   }
@@ -115,16 +119,14 @@ class CollectorTlsTest : public ::testing::Test {
     step();
     return status;
   }
-  /// A certificate of an admin that another admin has revoked.
-  TlsIdentity Revoked(const std::string& name) {
-    TlsIdentity member = ca_.Issue(Role::kAdmin, name);
+  /// An admin revokes a certificate.
+  void Revoke(const TlsIdentity& member) {
     const auto stub = v1::Trust::NewStub(Channel(ca_.Issue(Role::kAdmin, "rado")));
     grpc::ClientContext context;
     v1::RevokeRequest request;
     request.set_serial(ReadCertificate(member.cert)->serial);
     v1::RevokeReply reply;
     EXPECT_TRUE(stub->Revoke(&context, request, &reply).ok());
-    return member;
   }
   std::string SelfMetrics() {
     return test::HttpGet(collector_->http_address().port, "/metrics/self").body;
@@ -178,7 +180,8 @@ std::vector<Animal> Zoo(const TestCa& ca, absl::Time now) {
 
 TEST_F(CollectorTlsTest, NoMethodLetsABadCertificateIn) {
   std::vector<Animal> zoo = Zoo(ca_, clock_.Now());
-  zoo.push_back({"revoked", Revoked("anna"), "revoked"});
+  zoo.push_back({"revoked", ca_.Issue(Role::kAdmin, "anna"), "revoked"});
+  Revoke(zoo.back().tls);
   for (const Animal& animal : zoo) {
     for (const std::string& method : AllMethods()) {
       if (method == "/fleet.v1.Trust/Join") continue;
@@ -193,6 +196,41 @@ TEST_F(CollectorTlsTest, NoMethodLetsABadCertificateIn) {
     EXPECT_THAT(SelfMetrics(), HasSubstr(absl::StrCat("fleet_collector_rejected_total{reason=\"",
                                                       animal.reason, "\"}")));
   }
+}
+
+TEST_F(CollectorTlsTest, ARevokedHostThatReadsNothingIsHeardNoLongerAndEnded) {
+  const TlsIdentity tempo = ca_.Issue(Role::kAgent, "tempo");
+  // It opens no window for what it is told: after some acks, no write comes to an end.
+  const auto stub = v1::Ingest::NewStub(Channel(tempo, 5));
+  grpc::ClientContext context;
+  const auto stream = stub->Upload(&context);
+  v1::AgentMessage message;
+  message.mutable_hello()->set_host("tempo");
+  message.mutable_hello()->set_lane(v1::Hello::LANE_LIVE);
+  ASSERT_TRUE(stream->Write(message));
+  SegmentEncoder encoder({1, 0}, clock_.Now());
+  const auto send = [&] {
+    v1::AgentMessage next;
+    next.mutable_records()->set_epoch(1);
+    next.mutable_records()->set_first_index(encoder.next_index());
+    EXPECT_THAT(encoder.Append(MakeReport("disk", 1), *next.mutable_records()->mutable_data()),
+                IsOk());
+    return stream->Write(next);
+  };
+  const auto taken = [&] {
+    return test::MetricIn(SelfMetrics(), "fleet_collector_reports_total{lane=\"live\"}");
+  };
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(send());
+  ASSERT_TRUE(test::WaitFor([&] { return taken() == 100; }));
+  Revoke(tempo);
+  while (send()) {
+  }
+  EXPECT_EQ(taken(), 100);
+  EXPECT_TRUE(test::WaitFor([&] {
+    return test::MetricIn(SelfMetrics(), "fleet_collector_streams{lane=\"live\"}") == 0;
+  }));
+  context.TryCancel();
+  EXPECT_FALSE(stream->Finish().ok());
 }
 
 TEST_F(CollectorTlsTest, EachMethodHasItsRoles) {
