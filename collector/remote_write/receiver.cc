@@ -360,6 +360,7 @@ void Receiver::Publish(bool whole) {
 }
 
 void Receiver::Round(const std::stop_token& stop) {
+  const SteadyTime next = SteadyAfter(parts_.clock.SteadyNow(), kRoundEvery);
   if (Restore()) {
     Refresh();
     TakeViews();
@@ -371,7 +372,8 @@ void Receiver::Round(const std::stop_token& stop) {
         const bool go_on = SendSlots(*head, stop);
         Save();
         Publish(false);
-        if (!go_on) break;
+        // One host's backlog may take hours; what came meanwhile of the others is to be seen.
+        if (!go_on || parts_.clock.SteadyNow() >= next) break;
       }
       if (!stop.stop_requested()) SendMetadata(*head);
     }

@@ -66,7 +66,7 @@ class Receiver {
   Receiver(ReceiverOptions options, Parts parts);
   ~Receiver();
 
-  /// Sends what there is to send now.
+  /// Sends what there is to send now, for about kRoundEvery: what is left is the next round's.
   void Round(const std::stop_token& stop);
 
   ReceiverStats stats() const;

@@ -15,6 +15,7 @@ using ::fleet::test::FakeReceiver;
 using ::fleet::test::MakeReport;
 using ::fleet::test::MakeResponse;
 using ::fleet::test::ReceiverRig;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -301,6 +302,32 @@ TEST_F(ReceiverTest, ADeadReceiverLosesNothingAndCostsOneRequestAtATime) {
   }
   EXPECT_EQ(rig_.receiver->stats().dropped(), 0u);
   EXPECT_EQ(rig_.receiver->stats().failing_since, absl::InfiniteFuture());
+}
+
+TEST_F(ReceiverTest, ALongBacklogKeepsNobodyWaiting) {
+  rig_.options.samples_per_request = 10;  // two reports
+  rig_.Restart();
+  rig_.source.Open("parasect", kFirst, rig_.start - absl::Minutes(50));
+  for (int i = 0; i < 240; ++i) {
+    rig_.Report("parasect", kFirst, Load(i), 10 * absl::Seconds(i) - absl::Minutes(50));
+  }
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(0));
+  rig_.tsdb.after = [this, answered = 0]() mutable {
+    rig_.clock.Advance(absl::Seconds(1));
+    if (++answered % 10 == 0) rig_.Report("tempo", kFirst, Load(answered));
+    return std::nullopt;
+  };
+  int rounds = 0;
+  do {
+    rig_.Round();
+    EXPECT_LT(rig_.receiver->stats().samples.sent, 20 * ++rounds + 20u);
+  } while (rig_.receiver->stats().pending_segments > 0 && rounds < 1000);
+  const std::vector<std::string> values = rig_.Values(kLoad, rig_.start);
+  EXPECT_GE(values.size(), 12u);
+  EXPECT_THAT(values, Each(Not(HasSubstr("stale"))));
+  EXPECT_EQ(rig_.Values(R"(node_load1{instance="parasect",job="fleet"})", rig_.start).size(), 241u)
+      << "and their end";
 }
 
 TEST_F(ReceiverTest, ObeysRetryAfter) {
