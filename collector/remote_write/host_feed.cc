@@ -12,6 +12,15 @@ namespace {
 
 // Tables of which it is remembered until when the receiver has them.
 constexpr size_t kTablesKept = 1024;
+// What cannot be read now is tried again after this, and told of as often.
+constexpr absl::Duration kReadAgainAfter = absl::Seconds(1);
+constexpr absl::Duration kWarnEvery = absl::Minutes(10);
+
+/// Whether what a segment had is gone, and not only out of reach: a process that has no descriptor
+/// or no memory left gets it back.
+bool IsForGood(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsDataLoss(status) || absl::IsInvalidArgument(status);
+}
 
 }  // namespace
 
@@ -93,16 +102,25 @@ HostFeed::Segment* HostFeed::Pick(absl::Time now, SegmentId& id) {
 void HostFeed::Unload() {
   reader_.reset();
   held_.reset();
-  held_until_ = absl::InfinitePast();
+  wait_until_ = absl::InfinitePast();
   timeline_.Reset();
 }
 
-void HostFeed::Lose(const SegmentId& id, Segment& segment, const absl::Status& why) {
-  // What retention took leaves the list by itself; a damaged rest is given up here.
-  log::Warning("remote-write cannot read a segment", {{"host", host_}, {"error", why}});
-  losses_.reports += segment.reports - NextOf(id, segment);
-  sent_[id] = {segment.reports, segment.reached};
+void HostFeed::Failed(const SegmentId& id, Segment& segment, const absl::Status& why,
+                      absl::Time now) {
+  const bool for_good = IsForGood(why);
+  if (for_good || absl::AbsDuration(now - warned_) >= kWarnEvery) {
+    log::Warning("remote-write cannot read a segment", {{"host", host_}, {"error", why}});
+    if (!for_good) warned_ = now;
+  }
   Unload();
+  if (for_good) {
+    // What retention took leaves the list by itself; a damaged rest is given up here.
+    losses_.reports += segment.reports - NextOf(id, segment);
+    sent_[id] = {segment.reports, segment.reached};
+  } else {
+    wait_until_ = now + kReadAgainAfter;
+  }
 }
 
 void HostFeed::TakeReport(const DecodedReport& report, const Segment& segment, Batch* batch) {
@@ -134,8 +152,10 @@ absl::Status HostFeed::Load(const SegmentId& id, const Segment& segment) {
     Unload();
     if (before != nullptr && !segments_[*before].skipped) {
       reader_.emplace(source_, context_.layouts, host_, *before);
+      const absl::Status warmed = Warm(*before, segments_[*before]);
+      if (!warmed.ok() && !IsForGood(warmed)) return warmed;
       // Without it only a stale marker may be missing.
-      if (!Warm(*before, segments_[*before]).ok()) timeline_.Reset();
+      if (!warmed.ok()) timeline_.Reset();
     }
   }
   held_.reset();
@@ -163,14 +183,14 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
     } else if (start > now + kAheadMax) {
       losses_.samples_future += report.layout->size();
     } else if (start > now) {
-      held_until_ = start;
+      wait_until_ = start;
       return absl::OkStatus();
     } else {
       TakeReport(report, segment, &batch);
     }
     sent_[id] = {report.index + 1, start};
     held_.reset();
-    held_until_ = absl::InfinitePast();
+    wait_until_ = absl::InfinitePast();
   }
   return absl::OkStatus();
 }
@@ -178,13 +198,13 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
 Batch HostFeed::Next(absl::Time now, size_t samples_max) {
   Batch batch;
   SegmentId id;
-  while (batch.samples() < samples_max && held_until_ <= now) {
+  while (batch.samples() < samples_max && wait_until_ <= now) {
     Segment* const segment = Pick(now, id);
     if (segment == nullptr) break;
     const uint64_t before = NextOf(id, *segment);
     const absl::Status filled = Fill(id, *segment, now, samples_max, batch);
     if (!filled.ok()) {
-      Lose(id, *segment, filled);
+      Failed(id, *segment, filled, now);
     } else if (NextOf(id, *segment) == before) {
       break;  // held back
     }
@@ -216,7 +236,7 @@ void HostFeed::Commit(const Batch& batch) {
 }
 
 bool HostFeed::HasWork(absl::Time now) const {
-  if (held_until_ > now) return false;
+  if (wait_until_ > now) return false;
   return pending_segments() > 0 || timeline_.next_expiry() <= now;
 }
 

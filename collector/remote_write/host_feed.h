@@ -95,6 +95,8 @@ class HostFeed {
   uint64_t NextOf(const SegmentId& id, const Segment& segment) const;
   bool CaughtUp() const;
   Segment* Pick(absl::Time now, SegmentId& id);
+  /// Waits when `why` may pass; otherwise gives up what is left of the segment.
+  void Failed(const SegmentId& id, Segment& segment, const absl::Status& why, absl::Time now);
   absl::Status Load(const SegmentId& id, const Segment& segment);
   absl::Status Warm(const SegmentId& id, const Segment& segment);
   absl::Status Fill(const SegmentId& id, Segment& segment, absl::Time now, size_t samples_max,
@@ -102,7 +104,6 @@ class HostFeed {
   void TakeReport(const DecodedReport& report, const Segment& segment, Batch* batch);
   void Unload();
   void DropGone();
-  void Lose(const SegmentId& id, Segment& segment, const absl::Status& why);
 
   const SegmentSource& source_;
   SeriesContext& context_;
@@ -117,9 +118,10 @@ class HostFeed {
 
   HostTimeline timeline_;
   std::optional<SegmentReader> reader_;
-  std::optional<Held> held_;  // read, and its time has not come
-  absl::Time held_until_ = absl::InfinitePast();
-  std::map<SegmentId, Sent> sent_;  // of the batch under way
+  std::optional<Held> held_;                      // read, and its time has not come
+  absl::Time wait_until_ = absl::InfinitePast();  // to read on
+  absl::Time warned_ = absl::InfinitePast();      // of what could not be read
+  std::map<SegmentId, Sent> sent_;                // of the batch under way
   absl::flat_hash_map<std::shared_ptr<const SeriesTable>, int64_t> taken_until_;
 };
 

@@ -21,8 +21,8 @@ class SegmentReader {
   SegmentReader(const SegmentSource& source, LayoutPool& layouts, std::string host, SegmentId id);
 
   /// Gives the next report to `sink`. False when nothing more is durable now.
-  /// Errors: kNotFound when retention took the segment; kDataLoss and kInvalidArgument when it is
-  /// damaged; both for good.
+  /// Errors for good: kNotFound when retention took the segment, kDataLoss when it is damaged.
+  /// Others are of reading and may pass; the next call goes on at the same place.
   absl::StatusOr<bool> Next(absl::FunctionRef<void(const DecodedReport&)> sink);
 
   const SegmentId& id() const { return id_; }
@@ -30,6 +30,9 @@ class SegmentReader {
   uint64_t next_index() const { return decoder_.next_index(); }
 
  private:
+  /// The first `bytes` of those not yet decoded have been.
+  void Consume(size_t bytes);
+
   const SegmentSource& source_;
   const std::string host_;
   const SegmentId id_;

@@ -57,6 +57,11 @@ void MemorySegmentSource::Damage(const std::string& host, SegmentId id, size_t a
   Changed();
 }
 
+void MemorySegmentSource::FailReads(const std::string& host, const absl::Status& error) {
+  MutexLock lock(mutex_);
+  errors_[host] = error;
+}
+
 std::vector<std::string> MemorySegmentSource::Hosts() const {
   MutexLock lock(mutex_);
   std::vector<std::string> hosts;
@@ -81,6 +86,8 @@ std::vector<StoredSegment> MemorySegmentSource::Segments(absl::string_view host)
 absl::StatusOr<std::string> MemorySegmentSource::Read(absl::string_view host,
                                                       const SegmentId& id) const {
   MutexLock lock(mutex_);
+  const auto error = errors_.find(std::string(host));
+  if (error != errors_.end() && !error->second.ok()) return error->second;
   const auto found = segments_.find(Key(std::string(host), id));
   if (found == segments_.end()) return absl::NotFoundError("retention took it");
   return found->second.bytes;

@@ -27,6 +27,8 @@ class MemorySegmentSource final : public collector::SegmentSource {
   void SetAwaits(const std::string& host, absl::Time created);
   /// Flips a bit of the stored bytes.
   void Damage(const std::string& host, SegmentId id, size_t at);
+  /// Each read of `host` fails with `error` from now on; none does when it is OK.
+  void FailReads(const std::string& host, const absl::Status& error);
 
   std::vector<std::string> Hosts() const override;
   std::vector<collector::StoredSegment> Segments(absl::string_view host) const override;
@@ -51,6 +53,7 @@ class MemorySegmentSource final : public collector::SegmentSource {
   mutable std::condition_variable_any changed_;
   std::map<Key, Segment> segments_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, absl::Time> awaits_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, absl::Status> errors_ ABSL_GUARDED_BY(mutex_);  // of reads, by host
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

@@ -1,0 +1,73 @@
+// What a host's way to a receiver does when journal, clock or process are not as they were.
+#include "collector/remote_write/host_feed.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/receiver_rig.h"
+
+namespace fleet::collector {
+namespace {
+
+using ::fleet::test::MakeReport;
+using ::fleet::test::MakeResponse;
+using ::fleet::test::ReceiverRig;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr SegmentId kFirst{7, 0};
+constexpr SegmentId kSecond{7, 1};
+const char kLoad[] = R"(node_load1{instance="tempo",job="fleet"})";
+const char kDisk[] = R"(node_disk_io_now{device="sda",instance="tempo",job="fleet"})";
+
+Report Load(double value) { return MakeReport("load", {{"node_load1", value}}); }
+
+class HostFeedTest : public ::testing::Test {
+ protected:
+  ReceiverRig rig_;
+};
+
+TEST_F(HostFeedTest, AnErrorOfReadingThatPassesLosesNothing) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst,
+              MakeReport("load", {{"node_load1", 0}, {R"(node_disk_io_now{device="sda"})", 5}}));
+  rig_.source.Close("tempo", kFirst);
+  rig_.Round();
+  rig_.source.Open("tempo", kSecond, rig_.start + absl::Seconds(10));
+  for (int i = 1; i < 4; ++i) rig_.Report("tempo", kSecond, Load(i), 10 * absl::Seconds(i));
+  for (const auto& error :
+       {absl::ResourceExhaustedError("open: too many open files"),
+        absl::UnknownError("read: input/output error"), absl::UnavailableError("try again")}) {
+    rig_.source.FailReads("tempo", error);
+    rig_.Restart();  // what is before the next segment is to be read too
+    for (int i = 0; i < 5; ++i) rig_.Advance(absl::Seconds(1));
+    EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u) << error;
+    EXPECT_EQ(rig_.receiver->stats().pending_segments, 1u) << error;
+  }
+  rig_.source.FailReads("tempo", absl::OkStatus());
+  for (int i = 0; i < 25; ++i) {
+    rig_.Advance(absl::Seconds(1));
+    if (i == 10) rig_.source.FailReads("tempo", absl::UnknownError("read: input/output error"));
+    if (i == 20) rig_.source.FailReads("tempo", absl::OkStatus());
+  }
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:0", "10:1", "20:2", "30:3"));
+  EXPECT_THAT(rig_.Values(kDisk, rig_.start), ElementsAre("0:5", "10:stale"));
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u);
+  EXPECT_EQ(rig_.receiver->stats().dropped(), 0u);
+}
+
+TEST_F(HostFeedTest, AReadThatFailsBetweenTwoReportsIsRepeated) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  for (int i = 0; i < 6; ++i) {
+    rig_.Report("tempo", kFirst, Load(i));
+    if (i % 2 == 1) rig_.source.FailReads("tempo", absl::UnknownError("input/output error"));
+    rig_.Round();
+    rig_.source.FailReads("tempo", absl::OkStatus());
+    rig_.Advance(absl::Seconds(10));
+  }
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start),
+              ElementsAre("0:0", "10:1", "20:2", "30:3", "40:4", "50:5"));
+  EXPECT_EQ(rig_.receiver->stats().samples.sent, 6 * 5u) << "each once";
+}
+
+}  // namespace
+}  // namespace fleet::collector
