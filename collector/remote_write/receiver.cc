@@ -138,23 +138,34 @@ bool Receiver::IsAhead() const {
   return ahead.has_value() && *ahead > kAheadMax;
 }
 
-bool Receiver::ClockAgrees(const ::fleet::HttpRequest& head) {
-  if (asked_ && !IsAhead()) return true;
+bool Receiver::Ask(const ::fleet::HttpRequest& head) {
+  asked_ = false;
   std::vector<::fleet::HttpRequest> requests = {head};
-  requests[0].body = SnappyCompress("");  // a request without samples
+  requests[0].body = SnappyCompress("");
   ++work_.requests;
   const absl::StatusOr<::fleet::HttpResponse> response = parts_.post(requests)[0];
   if (absl::IsCancelled(response.status())) return false;  // we are stopping
   const absl::Time now = parts_.clock.Now();
-  if (const Answer answer = ReadAnswer(response, now); answer.kind == Answer::Kind::kRetry) {
+  if (const Answer answer = ReadAnswer(response, now); answer.kind != Answer::Kind::kTaken) {
     ++work_.failed_requests;
-    Fail(answer.words, answer.retry_after);
+    // VictoriaMetrics answers 400 to a path that it does not know, Go's TLS servers to plain HTTP.
+    const bool wrong = answer.kind != Answer::Kind::kRetry;
+    Fail(absl::StrCat(wrong ? "refuses even a request without samples, is the URL right? " : "",
+                      answer.words),
+         answer.retry_after);
     return false;
   }
   asked_ = true;
   clock_.Note(*response, now, parts_.clock.SteadyNow());
+  return true;
+}
+
+bool Receiver::ClockAgrees(const ::fleet::HttpRequest& head) {
+  if (asked_ && !IsAhead()) return true;
+  if (!Ask(head)) return false;
   if (!IsAhead()) return true;
-  Fail(absl::StrCat("our clock is ", HumanDuration(*clock_.Ahead(now, parts_.clock.SteadyNow())),
+  const auto ahead = clock_.Ahead(parts_.clock.Now(), parts_.clock.SteadyNow());
+  Fail(absl::StrCat("our clock is ", HumanDuration(*ahead),
                     " ahead of its own: nothing is sent until they agree"),
        absl::ZeroDuration());
   return false;
@@ -206,7 +217,6 @@ void Receiver::Finish(Slot& slot) {
 
 void Receiver::Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>& response,
                         bool& any_taken) {
-  ++work_.requests;
   if (absl::IsCancelled(response.status())) return;  // we are stopping
   const absl::Time now = parts_.clock.Now();
   if (response.ok()) clock_.Note(*response, now, parts_.clock.SteadyNow());
@@ -225,6 +235,18 @@ void Receiver::Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>&
     retry_at_ = std::max(retry_at_, SteadyAfter(parts_.clock.SteadyNow(), answer.retry_after));
   }
   work_.failure = std::move(answer.words);
+}
+
+bool Receiver::InDoubt(absl::Span<Slot* const> senders,
+                       absl::Span<const absl::StatusOr<::fleet::HttpResponse>> responses) const {
+  bool doubt = false;
+  for (size_t i = 0; i < senders.size(); ++i) {
+    const Answer answer = ReadAnswer(responses[i], parts_.clock.Now());
+    if (answer.kind == Answer::Kind::kTaken) return false;
+    doubt = doubt || (answer.kind != Answer::Kind::kRetry &&
+                      answer.reason == DropReason::kRefused && senders[i]->delivery.samples() == 1);
+  }
+  return doubt;
 }
 
 /// Sends one request of each slot that can. Returns whether to go on.
@@ -249,6 +271,9 @@ bool Receiver::SendSlots(const ::fleet::HttpRequest& head, const std::stop_token
   bool any_taken = false;
   if (!senders.empty()) {
     const auto responses = parts_.post(requests);
+    work_.requests += senders.size();
+    // Who takes nothing at all refuses no sample for its own sake: all of these are sent again.
+    if (InDoubt(senders, responses) && !Ask(head)) return false;
     for (size_t i = 0; i < senders.size(); ++i) Answered(*senders[i], responses[i], any_taken);
   }
   for (Slot* slot : senders) {

@@ -82,12 +82,18 @@ class Receiver {
   void DropHosts();
   Host& HostOf(const std::string& name);
   Batch NextBatch(Host& host, absl::Time now);
+  /// Sends a request without samples, which every receiver takes that would take any, and hears its
+  /// clock. Returns whether it was taken.
+  bool Ask(const ::fleet::HttpRequest& head);
   /// Whether our clock is no later than the receiver's, give or take kAheadMax; asks it when that
   /// is not known, or no longer.
   bool ClockAgrees(const ::fleet::HttpRequest& head);
   bool IsAhead() const;
   bool FillSlots();
   bool SendSlots(const ::fleet::HttpRequest& head, const std::stop_token& stop);
+  /// Whether any of `responses` would drop a sample and does not say why, while none was taken.
+  bool InDoubt(absl::Span<Slot* const> senders,
+               absl::Span<const absl::StatusOr<::fleet::HttpResponse>> responses) const;
   void Answered(Slot& slot, const absl::StatusOr<::fleet::HttpResponse>& response, bool& any_taken);
   void Finish(Slot& slot);
   void SendMetadata(const ::fleet::HttpRequest& head);
@@ -110,7 +116,7 @@ class Receiver {
   std::vector<std::unique_ptr<Slot>> slots_;
   KnownRefusals known_;
   ReceiverClock clock_;
-  bool asked_ = false;  // what its clock says
+  bool asked_ = false;  // and what was sent without samples was taken
   std::map<std::string, std::shared_ptr<const FamilyInfo>> families_;
   absl::flat_hash_set<const SeriesTable*> noted_;
   SteadyTime views_at_;

@@ -38,13 +38,13 @@ class RemoteWriteTest : public ::testing::TestWithParam<TsdbServer::Kind> {
     ASSERT_TRUE(tsdb_.Start()) << tsdb_.log();
   }
 
-  void StartWriting(size_t samples_per_request = 500) {
+  void StartWriting(size_t samples_per_request = 500, const std::string& url_end = "") {
     auto cursors = OpenCursors(dir_ / "remote-write.db");
     ASSERT_THAT(cursors, IsOk());
     cursors_ = *std::move(cursors);
     ReceiverOptions options;
     options.name = "tsdb";
-    options.url = tsdb_.write_url();
+    options.url = tsdb_.write_url() + url_end;
     options.samples_per_request = samples_per_request;
     writer_ = std::make_unique<RemoteWrite>(
         std::vector<ReceiverOptions>{options},
@@ -167,6 +167,17 @@ TEST_P(RemoteWriteTest, AReceiverThatWasGoneGetsEverything) {
       << Count("tempo").value_or(-1) << " " << writer_->stats()[0].failure;
   EXPECT_EQ(Resets("tempo"), 0);
   EXPECT_EQ(writer_->stats()[0].dropped(), 0u);
+}
+
+TEST_P(RemoteWriteTest, AWrongPathLosesNothing) {
+  Append("tempo", {1, 0}, now_ - absl::Minutes(20), now_);
+  StartWriting(500, "r");
+  ASSERT_TRUE(WaitFor([&] { return writer_->stats()[0].failed_requests >= 2; }));
+  EXPECT_LT(writer_->stats()[0].failing_since, absl::Now());
+  EXPECT_EQ(writer_->stats()[0].dropped(), 0u) << writer_->stats()[0].failure;
+  StopWriting();
+  StartWriting();
+  EXPECT_TRUE(WaitFor([&] { return Count("tempo") == 120; })) << Count("tempo").value_or(-1);
 }
 
 TEST_P(RemoteWriteTest, AWriterEndedInTheMiddleLosesNothing) {

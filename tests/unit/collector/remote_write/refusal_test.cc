@@ -125,6 +125,53 @@ TEST(RefusalTest, AnErrorThatIsNotTheSamplesDropsNothing) {
   EXPECT_EQ(rig.receiver->stats().samples.sent, 204u);
 }
 
+// VictoriaMetrics answers so to a path that it does not know.
+TEST(RefusalTest, AWrongEndpointCostsNoSample) {
+  for (const int code : {400, 413}) {
+    for (const bool worked : {false, true}) {
+      SCOPED_TRACE(absl::StrCat(code, worked ? " after it worked" : " from the start"));
+      ReceiverRig rig;
+      if (worked) rig.Round();
+      rig.tsdb.answer = [code] { return MakeResponse(code, "unsupported path requested"); };
+      for (const char* host : {"tempo", "parasect"}) {
+        rig.source.Open(host, kFirst, rig.start);
+        rig.Report(host, kFirst, Many(1));
+      }
+      for (int i = 0; i < 600; ++i) rig.Advance(absl::Seconds(1));
+      const ReceiverStats stats = rig.receiver->stats();
+      EXPECT_EQ(stats.dropped(), 0u);
+      EXPECT_EQ(stats.pending_segments, 2u);
+      EXPECT_LT(rig.tsdb.requests, 80);
+      EXPECT_LE(stats.failing_since, rig.start + absl::Seconds(1));
+      EXPECT_EQ(stats.failure,
+                absl::StrCat("refuses even a request without samples, is the URL right? HTTP ",
+                             code, ": unsupported path requested"));
+      rig.Restart();  // what is on disk says that nothing has arrived
+      rig.tsdb.answer = nullptr;
+      for (int i = 0; i < 40; ++i) rig.Advance(absl::Seconds(1));
+      EXPECT_EQ(rig.receiver->stats().samples.sent, 2 * 204u);
+      EXPECT_EQ(rig.receiver->stats().dropped(), 0u);
+      EXPECT_EQ(rig.receiver->stats().failing_since, absl::InfiniteFuture());
+    }
+  }
+}
+
+TEST(RefusalTest, WhatRefusesEverySampleAndWorksDropsThem) {
+  FakeReceiver::Options options;
+  options.refuse = [](const std::string& series,
+                      const FakeReceiver::Sample&) -> std::optional<HttpResponse> {
+    if (absl::StrContains(series, "tempo")) return MakeResponse(400, "label value is not ours");
+    return std::nullopt;
+  };
+  ReceiverRig rig(options);
+  rig.source.Open("tempo", kFirst, rig.start);
+  rig.Report("tempo", kFirst, Load(1));
+  rig.Round();
+  EXPECT_EQ(rig.dropped(DropReason::kRefused), 5u);
+  EXPECT_EQ(rig.receiver->stats().pending_segments, 0u);
+  EXPECT_EQ(rig.receiver->stats().failing_since, absl::InfiniteFuture());
+}
+
 TEST(RefusalTest, ARequestThatIsTooLargeIsSentInPieces) {
   ReceiverRig rig;
   rig.source.Open("tempo", kFirst, rig.start);
