@@ -46,7 +46,12 @@ void HostFeed::Refresh(absl::Time not_before) {
     Segment& segment = entry->second;
     segment.created = stored.created;
     segment.offset = stored.offset;
-    segment.reports = std::max(segment.reports, stored.reports);
+    // After a crash the journal may hold less than it did, and what it lists is all there is.
+    const bool shrunk = stored.reports < segment.reports;
+    const uint64_t unsent = Unsent(stored.id, segment);
+    segment.reports = stored.reports;
+    if (shrunk) losses_.reports += unsent - Unsent(stored.id, segment);
+    segment.dirty = segment.dirty || shrunk;
     segment.listed = true;
     if (added && stored.created < not_before) {
       segment.next = segment.reports;
@@ -65,7 +70,7 @@ void HostFeed::DropGone() {
       ++at;
       continue;
     }
-    losses_.reports += segment.reports - NextOf(id, segment);  // a batch under way still arrives
+    losses_.reports += Unsent(id, segment);  // a batch under way still arrives
     gone_.push_back({host_, id, segment.next, segment.reports});
     if (reader_.has_value() && reader_->id() == id) Unload();
     sent_.erase(id);
@@ -76,6 +81,11 @@ void HostFeed::DropGone() {
 uint64_t HostFeed::NextOf(const SegmentId& id, const Segment& segment) const {
   const auto sent = sent_.find(id);
   return sent == sent_.end() ? segment.next : sent->second.next;
+}
+
+uint64_t HostFeed::Unsent(const SegmentId& id, const Segment& segment) const {
+  const uint64_t next = NextOf(id, segment);
+  return segment.reports - std::min(segment.reports, next);
 }
 
 bool HostFeed::CaughtUp() const {
@@ -116,7 +126,7 @@ void HostFeed::Failed(const SegmentId& id, Segment& segment, const absl::Status&
   Unload();
   if (for_good) {
     // What retention took leaves the list by itself; a damaged rest is given up here.
-    losses_.reports += segment.reports - NextOf(id, segment);
+    losses_.reports += Unsent(id, segment);
     sent_[id] = {segment.reports, segment.reached};
   } else {
     wait_until_ = now + kReadAgainAfter;

@@ -75,7 +75,7 @@ class HostFeed {
     absl::Time created;
     absl::Duration offset;
     uint64_t reports = 0;
-    uint64_t next = 0;                          // that the receiver does not have
+    uint64_t next = 0;  // that the receiver lacks; beyond `reports` where the journal shrank
     absl::Time reached = absl::InfinitePast();  // time of the last report it has, as far as known
     bool listed = false;                        // in the newest look at the source
     bool dirty = false;
@@ -93,6 +93,8 @@ class HostFeed {
 
   /// As if the batch under way had arrived.
   uint64_t NextOf(const SegmentId& id, const Segment& segment) const;
+  /// Reports that the source had and the receiver does not.
+  uint64_t Unsent(const SegmentId& id, const Segment& segment) const;
   bool CaughtUp() const;
   Segment* Pick(absl::Time now, SegmentId& id);
   /// Waits when `why` may pass; otherwise gives up what is left of the segment.

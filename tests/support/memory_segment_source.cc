@@ -20,7 +20,8 @@ void MemorySegmentSource::Open(const std::string& host, SegmentId id, absl::Time
   MutexLock lock(mutex_);
   segments_.try_emplace(
       Key(host, id),
-      Segment{StoredSegment{host, id, created + offset, offset}, SegmentEncoder(id, created), {}});
+      Segment{
+          StoredSegment{host, id, created + offset, offset}, SegmentEncoder(id, created), {}, {}});
   Changed();
 }
 
@@ -28,6 +29,7 @@ void MemorySegmentSource::Append(const std::string& host, SegmentId id, const Re
   MutexLock lock(mutex_);
   Segment& segment = segments_.at(Key(host, id));
   ASSERT_TRUE(segment.encoder.Append(report, segment.bytes).ok());
+  segment.ends.push_back(segment.bytes.size());
   segment.stored.reports = segment.encoder.next_index();
   Changed();
 }
@@ -54,6 +56,14 @@ void MemorySegmentSource::Damage(const std::string& host, SegmentId id, size_t a
   MutexLock lock(mutex_);
   char& byte = segments_.at(Key(host, id)).bytes.at(at);
   byte = static_cast<char>(byte ^ 1);
+  Changed();
+}
+
+void MemorySegmentSource::Cut(const std::string& host, SegmentId id, uint64_t reports) {
+  MutexLock lock(mutex_);
+  Segment& segment = segments_.at(Key(host, id));
+  segment.bytes.resize(segment.ends.at(reports - 1));
+  segment.stored.reports = reports;
   Changed();
 }
 

@@ -25,6 +25,8 @@ class MemorySegmentSource final : public collector::SegmentSource {
   void Remove(const std::string& host, SegmentId id);
   /// `host` has announced segments created before `created`; InfinitePast: none.
   void SetAwaits(const std::string& host, absl::Time created);
+  /// Leaves the first `reports`, as a crash may. Nothing can be appended after that.
+  void Cut(const std::string& host, SegmentId id, uint64_t reports);
   /// Flips a bit of the stored bytes.
   void Damage(const std::string& host, SegmentId id, size_t at);
   /// Each read of `host` fails with `error` from now on; none does when it is OK.
@@ -43,6 +45,7 @@ class MemorySegmentSource final : public collector::SegmentSource {
     collector::StoredSegment stored;
     SegmentEncoder encoder;
     std::string bytes;
+    std::vector<size_t> ends;  // of each report in bytes
   };
   using Key = std::pair<std::string, SegmentId>;
 

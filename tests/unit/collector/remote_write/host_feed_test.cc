@@ -69,5 +69,56 @@ TEST_F(HostFeedTest, AReadThatFailsBetweenTwoReportsIsRepeated) {
   EXPECT_EQ(rig_.receiver->stats().samples.sent, 6 * 5u) << "each once";
 }
 
+TEST_F(HostFeedTest, WhatTheJournalHoldsNoLongerIsLostAndHoldsNothingUp) {
+  for (const bool restart : {false, true}) {
+    SCOPED_TRACE(restart);
+    ReceiverRig rig;
+    rig.options.samples_per_request = 15;  // three reports
+    rig.Restart();
+    rig.source.Open("tempo", kFirst, rig.start);
+    for (int i = 0; i < 10; ++i) {
+      rig.Report("tempo", kFirst, Load(i));
+      rig.clock.Advance(absl::Seconds(1));
+    }
+    rig.tsdb.after = [&rig] {
+      if (!rig.tsdb.series.empty()) rig.tsdb.answer = [] { return MakeResponse(503, "starting"); };
+      return std::nullopt;
+    };
+    rig.Round();
+    ASSERT_THAT(rig.Values(kLoad, rig.start), ElementsAre("0:0", "1:1", "2:2"));
+    rig.source.Cut("tempo", kFirst, 7);
+    rig.source.Close("tempo", kFirst);
+    rig.source.Open("tempo", kSecond, rig.clock.Now());
+    rig.Report("tempo", kSecond, Load(10));
+    rig.tsdb.answer = rig.tsdb.after = nullptr;
+    if (restart) rig.Restart();
+    for (int i = 0; i < 5; ++i) rig.Advance(absl::Seconds(1));
+    EXPECT_THAT(rig.Values(kLoad, rig.start),
+                ElementsAre("0:0", "1:1", "2:2", "3:3", "4:4", "5:5", "6:6", "10:10"));
+    EXPECT_EQ(rig.receiver->stats().lost_reports, 3u);
+    EXPECT_EQ(rig.receiver->stats().pending_segments, 0u);
+    rig.Restart();
+    rig.Round();
+    EXPECT_EQ(rig.receiver->stats().lost_reports, 0u) << "it is counted once";
+  }
+}
+
+TEST_F(HostFeedTest, WhatTheReceiverHasIsNotLostWithTheJournal) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  for (int i = 0; i < 10; ++i) {
+    rig_.Report("tempo", kFirst, Load(i));
+    rig_.Advance(absl::Seconds(1));
+  }
+  rig_.source.Cut("tempo", kFirst, 5);
+  rig_.Round();
+  rig_.source.Open("tempo", kSecond, rig_.clock.Now());
+  rig_.Report("tempo", kSecond, Load(10));
+  rig_.Round();
+  rig_.source.Remove("tempo", kFirst);
+  rig_.Round();
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u);
+  EXPECT_EQ(rig_.receiver->stats().samples.sent, 11 * 5u);
+}
+
 }  // namespace
 }  // namespace fleet::collector
