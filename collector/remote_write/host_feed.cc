@@ -24,10 +24,11 @@ bool IsForGood(const absl::Status& status) {
 
 }  // namespace
 
-HostFeed::HostFeed(const SegmentSource& source, SeriesContext& context, std::string host,
-                   absl::Time started)
+HostFeed::HostFeed(const SegmentSource& source, SeriesContext& context, const Clock& clock,
+                   std::string host, SteadyTime started)
     : source_(source),
       context_(context),
+      clock_(clock),
       host_(std::move(host)),
       started_(started),
       timeline_(context) {}
@@ -92,6 +93,16 @@ bool HostFeed::CaughtUp() const {
   return std::all_of(segments_.begin(), segments_.end(), [this](const auto& entry) {
     return NextOf(entry.first, entry.second) >= entry.second.reports;
   });
+}
+
+bool HostFeed::Waits(absl::Time now) const {
+  // A wait that is longer than any comes of a clock that was set back: what is held is judged anew.
+  return now < wait_until_ && wait_until_ <= now + kAheadMax;
+}
+
+bool HostFeed::HasListened() const {
+  // Just after a start nobody is silent yet: agents are still connecting.
+  return clock_.SteadyNow() - started_ >= FreshFor(absl::ZeroDuration());
 }
 
 HostFeed::Segment* HostFeed::Pick(absl::Time now, SegmentId& id) {
@@ -208,7 +219,7 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
 Batch HostFeed::Next(absl::Time now, size_t samples_max) {
   Batch batch;
   SegmentId id;
-  while (batch.samples() < samples_max && wait_until_ <= now) {
+  while (batch.samples() < samples_max && !Waits(now)) {
     Segment* const segment = Pick(now, id);
     if (segment == nullptr) break;
     const uint64_t before = NextOf(id, *segment);
@@ -219,11 +230,7 @@ Batch HostFeed::Next(absl::Time now, size_t samples_max) {
       break;  // held back
     }
   }
-  // Just after a start nobody is silent yet: agents are still connecting.
-  if (timeline_.next_expiry() <= now && now - started_ >= FreshFor(absl::ZeroDuration()) &&
-      CaughtUp()) {
-    timeline_.Expire(now, batch);
-  }
+  if (timeline_.next_expiry() <= now && HasListened() && CaughtUp()) timeline_.Expire(now, batch);
   if (batch.samples() == 0) Commit(batch);
   return batch;
 }
@@ -246,7 +253,7 @@ void HostFeed::Commit(const Batch& batch) {
 }
 
 bool HostFeed::HasWork(absl::Time now) const {
-  if (wait_until_ > now) return false;
+  if (Waits(now)) return false;
   return pending_segments() > 0 || timeline_.next_expiry() <= now;
 }
 

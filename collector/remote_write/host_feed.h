@@ -16,6 +16,7 @@
 #include "collector/remote_write/segment_reader.h"
 #include "collector/remote_write/timeline.h"
 #include "collector/segment_source.h"
+#include "common/clock.h"
 
 namespace fleet::collector {
 
@@ -37,9 +38,10 @@ class HostFeed {
     uint64_t samples_future = 0;  // too far ahead of the clock
   };
 
-  /// `started`: when this process began to listen; silence is judged from then on.
-  HostFeed(const SegmentSource& source, SeriesContext& context, std::string host,
-           absl::Time started);
+  /// `started`: when this process began to listen; silence is judged from then on. `clock` must
+  /// outlive it.
+  HostFeed(const SegmentSource& source, SeriesContext& context, const Clock& clock,
+           std::string host, SteadyTime started);
 
   /// Adds what a former process had sent. Before the first Refresh.
   void Restore(const CursorEntry& entry);
@@ -96,6 +98,10 @@ class HostFeed {
   /// Reports that the source had and the receiver does not.
   uint64_t Unsent(const SegmentId& id, const Segment& segment) const;
   bool CaughtUp() const;
+  /// Whether nothing is to be read at `now`.
+  bool Waits(absl::Time now) const;
+  /// Whether who was not heard in this time is silent.
+  bool HasListened() const;
   Segment* Pick(absl::Time now, SegmentId& id);
   /// Waits when `why` may pass; otherwise gives up what is left of the segment.
   void Failed(const SegmentId& id, Segment& segment, const absl::Status& why, absl::Time now);
@@ -109,8 +115,9 @@ class HostFeed {
 
   const SegmentSource& source_;
   SeriesContext& context_;
+  const Clock& clock_;
   const std::string host_;
-  const absl::Time started_;
+  const SteadyTime started_;
 
   std::map<SegmentId, Segment> segments_;
   std::vector<Key> order_;  // by created
@@ -121,7 +128,7 @@ class HostFeed {
   HostTimeline timeline_;
   std::optional<SegmentReader> reader_;
   std::optional<Held> held_;                      // read, and its time has not come
-  absl::Time wait_until_ = absl::InfinitePast();  // to read on
+  absl::Time wait_until_ = absl::InfinitePast();  // to read on; see Waits
   absl::Time warned_ = absl::InfinitePast();      // of what could not be read
   std::map<SegmentId, Sent> sent_;                // of the batch under way
   absl::flat_hash_map<std::shared_ptr<const SeriesTable>, int64_t> taken_until_;

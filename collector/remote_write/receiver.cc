@@ -25,9 +25,9 @@ uint64_t ReceiverStats::dropped() const {
 }
 
 struct Receiver::Host {
-  Host(const SegmentSource& source, SeriesContext& context, const std::string& name,
-       absl::Time started)
-      : feed(source, context, name, started),
+  Host(const SegmentSource& source, SeriesContext& context, const Clock& clock,
+       const std::string& name, SteadyTime started)
+      : feed(source, context, clock, name, started),
         labels(std::make_shared<const HostLabels>(name, context.job)) {}
 
   HostFeed feed;
@@ -50,7 +50,7 @@ struct Receiver::Slot {
 Receiver::Receiver(ReceiverOptions options, Parts parts)
     : options_(std::move(options)),
       parts_(std::move(parts)),
-      started_(parts_.clock.Now()),
+      started_(parts_.clock.SteadyNow()),
       views_at_(parts_.clock.SteadyNow()),
       metadata_at_(parts_.clock.SteadyNow()),
       retry_at_(parts_.clock.SteadyNow()),
@@ -60,7 +60,7 @@ Receiver::~Receiver() = default;
 Receiver::Host& Receiver::HostOf(const std::string& name) {
   std::unique_ptr<Host>& host = hosts_[name];
   if (host == nullptr) {
-    host = std::make_unique<Host>(parts_.source, parts_.context, name, started_);
+    host = std::make_unique<Host>(parts_.source, parts_.context, parts_.clock, name, started_);
   }
   return *host;
 }
@@ -74,7 +74,7 @@ bool Receiver::Restore() {
     return false;
   }
   for (const CursorEntry& entry : *entries) HostOf(entry.host).feed.Restore(entry);
-  if (entries->empty()) not_before_ = started_ - options_.backfill;
+  if (entries->empty()) not_before_ = parts_.clock.Now() - options_.backfill;
   restored_ = true;
   return true;
 }

@@ -106,7 +106,7 @@ class Receiver {
 
   const ReceiverOptions options_;
   Parts parts_;
-  const absl::Time started_;
+  const SteadyTime started_;
   absl::Time not_before_ = absl::InfinitePast();  // of segments that are new to us
   bool restored_ = false;
   uint64_t seen_version_ = UINT64_MAX;

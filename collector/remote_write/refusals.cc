@@ -3,7 +3,7 @@
 namespace fleet::collector {
 
 void KnownRefusals::Floor::Raise(int64_t to_ms, DropReason why, absl::Time now) {
-  if (now >= until) time_ms = INT64_MIN;
+  if (!Believed(now)) time_ms = INT64_MIN;
   if (to_ms >= time_ms) reason = why;
   time_ms = std::max(time_ms, to_ms);
   until = now + kBelieved;

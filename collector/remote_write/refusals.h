@@ -40,8 +40,10 @@ class KnownRefusals {
     DropReason reason = DropReason::kTooOld;
     absl::Time until = absl::InfinitePast();
     void Raise(int64_t to_ms, DropReason why, absl::Time now);
+    /// A clock that was set back makes nobody be believed for longer.
+    bool Believed(absl::Time now) const { return now < until && until <= now + kBelieved; }
     bool Covers(int64_t sample_ms, absl::Time now) const {
-      return sample_ms <= time_ms && now < until;
+      return sample_ms <= time_ms && Believed(now);
     }
   };
   Floor all_;   // of every series

@@ -120,5 +120,30 @@ TEST_F(HostFeedTest, WhatTheReceiverHasIsNotLostWithTheJournal) {
   EXPECT_EQ(rig_.receiver->stats().samples.sent, 11 * 5u);
 }
 
+TEST_F(HostFeedTest, AClockSetBackEndsTheWaitForItsFuture) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(1), absl::Seconds(30));
+  rig_.Round();
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), IsEmpty());
+  rig_.clock.JumpWall(-absl::Hours(24));
+  const absl::Time back = rig_.clock.Now();
+  rig_.source.Open("tempo", kSecond, rig_.start + absl::Seconds(1));
+  rig_.Report("tempo", kSecond, Load(2));
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_THAT(rig_.Values(kLoad, back), ElementsAre("0:2"));
+  EXPECT_EQ(rig_.dropped(DropReason::kFuture), 1u);
+}
+
+TEST_F(HostFeedTest, AClockSetBackHidesNoSilence) {
+  rig_.clock.JumpWall(-absl::Hours(24));
+  const absl::Time back = rig_.clock.Now();
+  rig_.source.Open("tempo", kFirst, back);
+  rig_.Report("tempo", kFirst, Load(1));
+  rig_.Advance(absl::Seconds(44));
+  EXPECT_THAT(rig_.Values(kLoad, back), ElementsAre("0:1"));
+  rig_.Advance(absl::Seconds(2));
+  EXPECT_THAT(rig_.Values(kLoad, back), ElementsAre("0:1", "9.5:stale"));
+}
+
 }  // namespace
 }  // namespace fleet::collector

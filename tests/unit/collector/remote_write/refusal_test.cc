@@ -240,6 +240,29 @@ TEST(RefusalTest, ALateSegmentOfKnownSeriesIsRefusedByTheTimeNotByTheSample) {
   EXPECT_LT(late.requests, 2 * late.reports_sent + 40);
 }
 
+TEST(RefusalTest, AClockSetBackMakesNoRefusalBelievedForLonger) {
+  bool refuses = true;
+  FakeReceiver::Options options;
+  options.head = absl::Hours(100);
+  options.refuse = [&refuses](const std::string&,
+                              const FakeReceiver::Sample&) -> std::optional<HttpResponse> {
+    return refuses ? std::optional(MakeResponse(400, "out of bounds")) : std::nullopt;
+  };
+  ReceiverRig rig(options);
+  rig.source.Open("parasect", kFirst, rig.start);
+  rig.Report("parasect", kFirst, Load(1));
+  rig.Round();
+  EXPECT_EQ(rig.dropped(DropReason::kOutOfBounds), 5u);
+  refuses = false;
+  rig.clock.JumpWall(-absl::Hours(24));
+  rig.clock.Advance(KnownRefusals::kBelieved);
+  rig.source.Open("tempo", kFirst, rig.clock.Now());
+  rig.Report("tempo", kFirst, Load(2));
+  rig.Round();
+  EXPECT_EQ(rig.dropped(DropReason::kOutOfBounds), 5u);
+  EXPECT_THAT(rig.Values(kLoad, rig.clock.Now()), ElementsAre("0:2"));
+}
+
 TEST(RefusalTest, SeriesThatAreNewArriveEvenWhenOldOnesAreRefused) {
   ReceiverRig rig;
   rig.source.Open("tempo", kSecond, rig.start);
