@@ -230,7 +230,7 @@ Batch HostFeed::Next(absl::Time now, size_t samples_max) {
       break;  // held back
     }
   }
-  if (timeline_.next_expiry() <= now && HasListened() && CaughtUp()) timeline_.Expire(now, batch);
+  if (timeline_.silent_at() <= now && HasListened() && CaughtUp()) timeline_.Expire(now, batch);
   if (batch.samples() == 0) Commit(batch);
   return batch;
 }
@@ -254,7 +254,7 @@ void HostFeed::Commit(const Batch& batch) {
 
 bool HostFeed::HasWork(absl::Time now) const {
   if (Waits(now)) return false;
-  return pending_segments() > 0 || timeline_.next_expiry() <= now;
+  return pending_segments() > 0 || timeline_.silent_at() <= now;
 }
 
 void HostFeed::TakeChanges(std::vector<CursorEntry>& changed, std::vector<CursorEntry>& gone) {

@@ -26,8 +26,8 @@ void HostTimeline::Check::End(absl::Time time, Batch* batch) {
 
 void HostTimeline::Reset() {
   checks_.clear();
-  next_expiry_ = absl::InfiniteFuture();
-  newest_end_ = absl::InfinitePast();
+  next_expiry_ = silent_at_ = absl::InfiniteFuture();
+  last_end_ = absl::InfinitePast();
 }
 
 HostTimeline::Check* HostTimeline::Find(absl::string_view name) {
@@ -68,7 +68,7 @@ void HostTimeline::Take(const DecodedReport& report, absl::Time start, TakenUnti
   check.start = start;
   check.end = start + report.duration;
   check.interval = report.interval;
-  newest_end_ = std::max(newest_end_, check.end);
+  last_end_ = check.end;  // no maximum: a clock may be set back
   if (report.success()) check.last_success = check.end;
   if (!SameObject(check.source, report.layout)) Publish(check, report);
 
@@ -96,7 +96,7 @@ void HostTimeline::Take(const DecodedReport& report, absl::Time start, TakenUnti
   BuiltinSeries series = MakeBuiltinSeries(view, BuiltinSource::kReport, context_.tables);
   const int64_t until = taken_until(*series.table);
   check.builtin.Update(std::move(series.table), std::move(series.values), time_ms, until, batch);
-  FindNextExpiry();
+  FindExpiries();
 }
 
 void HostTimeline::EndBefore(absl::Time time, Batch* batch) {
@@ -106,27 +106,22 @@ void HostTimeline::EndBefore(absl::Time time, Batch* batch) {
 }
 
 void HostTimeline::Expire(absl::Time now, Batch& batch) {
+  if (now < silent_at_) return;
+  for (const std::unique_ptr<Check>& check : checks_) {
+    if (!check->open()) continue;
+    check->End(std::min(check->start + kPartOfInterval * check->interval, now), &batch);
+  }
+  FindExpiries();
+}
+
+void HostTimeline::FindExpiries() {
+  next_expiry_ = silent_at_ = absl::InfiniteFuture();
   absl::Duration interval = absl::InfiniteDuration();
   for (const std::unique_ptr<Check>& check : checks_) {
     interval = std::min(interval, check->interval);
-  }
-  const bool silent = now >= newest_end_ + FreshFor(interval);
-  for (const std::unique_ptr<Check>& check : checks_) {
-    if (!check->open()) continue;
-    if (silent) {
-      check->End(std::min(check->start + kPartOfInterval * check->interval, now), &batch);
-    } else if (now >= check->expiry()) {
-      check->End(check->expiry(), &batch);
-    }
-  }
-  FindNextExpiry();
-}
-
-void HostTimeline::FindNextExpiry() {
-  next_expiry_ = absl::InfiniteFuture();
-  for (const std::unique_ptr<Check>& check : checks_) {
     if (check->open()) next_expiry_ = std::min(next_expiry_, check->expiry());
   }
+  if (next_expiry_ != absl::InfiniteFuture()) silent_at_ = last_end_ + FreshFor(interval);
 }
 
 }  // namespace fleet::collector

@@ -43,13 +43,14 @@ class HostTimeline {
   /// the collector takes nothing of them.
   void Take(const DecodedReport& report, absl::Time start, TakenUntil taken_until, Batch* batch);
 
-  /// Ends, at the moment `now`, checks that have fallen silent, when nothing more is known of the
-  /// host. If all of it has, its series end a little before their next values were due: they may
-  /// yet come, late, and must then not be older than the marker.
+  /// Ends, at the moment `now`, all series of a host that has fallen silent, when nothing more is
+  /// known of it: a little before their next values were due. Those may yet come, late, and must
+  /// then not be older than the marker. One check that is silent alone ends with the next report of
+  /// another.
   void Expire(absl::Time now, Batch& batch);
 
   /// Before this Expire has nothing to do.
-  absl::Time next_expiry() const { return next_expiry_; }
+  absl::Time silent_at() const { return silent_at_; }
   bool empty() const { return checks_.empty(); }
 
  private:
@@ -76,12 +77,13 @@ class HostTimeline {
   Check* Find(absl::string_view name);
   void Publish(Check& check, const DecodedReport& report);
   void EndBefore(absl::Time time, Batch* batch);
-  void FindNextExpiry();
+  void FindExpiries();
 
   SeriesContext& context_;
   std::vector<std::unique_ptr<Check>> checks_;
-  absl::Time next_expiry_ = absl::InfiniteFuture();
-  absl::Time newest_end_ = absl::InfinitePast();
+  absl::Time next_expiry_ = absl::InfiniteFuture();  // of one check
+  absl::Time silent_at_ = absl::InfiniteFuture();
+  absl::Time last_end_ = absl::InfinitePast();  // of the report taken last
 };
 
 }  // namespace fleet::collector

@@ -145,5 +145,15 @@ TEST_F(HostFeedTest, AClockSetBackHidesNoSilence) {
   EXPECT_THAT(rig_.Values(kLoad, back), ElementsAre("0:1", "9.5:stale"));
 }
 
+// The older of two checks is not silent alone when the whole host is.
+TEST_F(HostFeedTest, AllChecksOfASilentHostEndBeforeTheirNextReportsWereDue) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, MakeReport("disk", {{R"(node_disk_io_now{device="sda"})", 1}}));
+  rig_.Report("tempo", kFirst, Load(2), absl::Seconds(5));
+  for (int i = 0; i < 60; ++i) rig_.Advance(absl::Seconds(1));
+  EXPECT_THAT(rig_.Values(kDisk, rig_.start), ElementsAre("0:1", "9.5:stale"));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("5:2", "14.5:stale"));
+}
+
 }  // namespace
 }  // namespace fleet::collector
