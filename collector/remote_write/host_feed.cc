@@ -37,6 +37,7 @@ void HostFeed::Restore(const CursorEntry& entry) {
   Segment& segment = segments_[entry.id];
   segment.next = entry.next;
   segment.reports = std::max(entry.reports, entry.next);
+  restored_ = true;
 }
 
 void HostFeed::Refresh(absl::Time not_before) {
@@ -138,7 +139,7 @@ void HostFeed::Failed(const SegmentId& id, Segment& segment, const absl::Status&
   if (for_good) {
     // What retention took leaves the list by itself; a damaged rest is given up here.
     losses_.reports += Unsent(id, segment);
-    sent_[id] = {segment.reports, segment.reached};
+    sent_[id] = {std::max(segment.reports, NextOf(id, segment)), segment.reached};
   } else {
     wait_until_ = now + kReadAgainAfter;
   }
@@ -181,7 +182,23 @@ absl::Status HostFeed::Load(const SegmentId& id, const Segment& segment) {
   }
   held_.reset();
   reader_.emplace(source_, context_.layouts, host_, id);
-  return Warm(id, segment);
+  FLEET_RETURN_IF_ERROR(Warm(id, segment));
+  restored_ = false;
+  return absl::OkStatus();
+}
+
+void HostFeed::ReadSent(absl::Time now) {
+  restored_ = false;
+  if (order_.empty()) return;
+  const auto& [created, id] = order_.back();
+  Segment& segment = segments_[id];
+  if (segment.skipped || created + kSegmentAgeMax + kEndLateMax < now) return;
+  if (const absl::Status loaded = Load(id, segment); !loaded.ok()) {
+    Failed(id, segment, loaded, now);
+    restored_ = !IsForGood(loaded);
+  } else if (timeline_.silent_at() + kEndLateMax < now) {
+    Unload();
+  }
 }
 
 absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time now,
@@ -230,6 +247,7 @@ Batch HostFeed::Next(absl::Time now, size_t samples_max) {
       break;  // held back
     }
   }
+  if (OwesEnds() && !Waits(now) && CaughtUp()) ReadSent(now);
   if (timeline_.silent_at() <= now && HasListened() && CaughtUp()) timeline_.Expire(now, batch);
   if (batch.samples() == 0) Commit(batch);
   return batch;
@@ -254,7 +272,7 @@ void HostFeed::Commit(const Batch& batch) {
 
 bool HostFeed::HasWork(absl::Time now) const {
   if (Waits(now)) return false;
-  return pending_segments() > 0 || timeline_.silent_at() <= now;
+  return pending_segments() > 0 || timeline_.silent_at() <= now || OwesEnds();
 }
 
 void HostFeed::TakeChanges(std::vector<CursorEntry>& changed, std::vector<CursorEntry>& gone) {

@@ -26,6 +26,9 @@ inline constexpr absl::Duration kAwaitOlderMax = absl::Minutes(10);
 /// A sample so far ahead of the collector's clock waits until its time has come; one further ahead
 /// is refused. Were it sent, a TSDB would refuse everybody else's as too old.
 inline constexpr absl::Duration kAheadMax = absl::Seconds(60);
+/// Of a host that was silent for so long before a start no series are ended by it: no TSDB shows
+/// them as present any more, and half a block (one hour) later Prometheus would refuse the markers.
+inline constexpr absl::Duration kEndLateMax = absl::Minutes(30);
 
 /// One host's way to one receiver: which segment is next, and what of it has arrived. Nothing is
 /// kept of reports in memory but what lies between two of them, so a receiver that is gone costs
@@ -102,6 +105,11 @@ class HostFeed {
   bool Waits(absl::Time now) const;
   /// Whether who was not heard in this time is silent.
   bool HasListened() const;
+  /// Whether ReadSent is due.
+  bool OwesEnds() const { return restored_ && HasListened(); }
+  /// Reads the end of what a former process sent, of a host that was not heard since: somebody has
+  /// to know which of its series are to end.
+  void ReadSent(absl::Time now);
   Segment* Pick(absl::Time now, SegmentId& id);
   /// Waits when `why` may pass; otherwise gives up what is left of the segment.
   void Failed(const SegmentId& id, Segment& segment, const absl::Status& why, absl::Time now);
@@ -124,6 +132,7 @@ class HostFeed {
   std::vector<CursorEntry> gone_;
   Losses losses_;
   absl::Time awaiting_since_ = absl::InfiniteFuture();
+  bool restored_ = false;  // and nothing was read since
 
   HostTimeline timeline_;
   std::optional<SegmentReader> reader_;

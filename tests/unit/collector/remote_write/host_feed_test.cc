@@ -155,5 +155,48 @@ TEST_F(HostFeedTest, AllChecksOfASilentHostEndBeforeTheirNextReportsWereDue) {
   EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("5:2", "14.5:stale"));
 }
 
+TEST_F(HostFeedTest, AHostThatFellSilentAroundARestartEnds) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, MakeReport("disk", {{R"(node_disk_io_now{device="sda"})", 1}}));
+  rig_.source.Close("tempo", kFirst);
+  rig_.source.Open("tempo", kSecond, rig_.start + absl::Seconds(5));
+  rig_.Report("tempo", kSecond, Load(2), absl::Seconds(5));
+  rig_.Advance(absl::Seconds(10));
+  rig_.clock.Advance(absl::Minutes(20));
+  rig_.Restart();
+  // Agents are still connecting, and then the disk does not answer.
+  rig_.Advance(absl::Seconds(44));
+  rig_.source.FailReads("tempo", absl::UnknownError("read: input/output error"));
+  rig_.Advance(absl::Seconds(10));
+  EXPECT_EQ(rig_.receiver->stats().samples.sent, 0u);
+  rig_.source.FailReads("tempo", absl::OkStatus());
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_THAT(rig_.Values(kDisk, rig_.start), ElementsAre("0:1", "9.5:stale"));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("5:2", "14.5:stale"));
+  // The next process says the same again, and the same is taken.
+  rig_.Restart();
+  for (int i = 0; i < 60; ++i) rig_.Advance(absl::Seconds(1));
+  EXPECT_EQ(rig_.receiver->stats().samples.sent, 10u);
+  EXPECT_EQ(rig_.receiver->stats().dropped(), 0u);
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u);
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("5:2", "14.5:stale"));
+}
+
+TEST_F(HostFeedTest, AHostThatWasLongSilentBeforeARestartIsLeftAlone) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(1));
+  rig_.Round();
+  for (const absl::Duration silence : {absl::Minutes(40), absl::Hours(2)}) {
+    rig_.clock.Advance(silence);
+    rig_.Restart();
+    for (int i = 0; i < 60; ++i) rig_.Advance(absl::Seconds(1));
+    EXPECT_EQ(rig_.receiver->stats().samples.sent, 0u);
+  }
+  rig_.source.Open("tempo", kSecond, rig_.clock.Now());
+  rig_.Report("tempo", kSecond, Load(2));
+  rig_.Round();
+  EXPECT_EQ(rig_.Values(kLoad, rig_.clock.Now()).back(), "0:2");
+}
+
 }  // namespace
 }  // namespace fleet::collector
