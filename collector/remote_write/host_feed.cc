@@ -159,7 +159,7 @@ void HostFeed::TakeReport(const DecodedReport& report, const Segment& segment, B
 absl::Status HostFeed::Warm(const SegmentId& id, const Segment& segment) {
   while (reader_->next_index() < NextOf(id, segment)) {
     FLEET_ASSIGN_OR_RETURN(const bool got, reader_->Next([&](const DecodedReport& report) {
-      TakeReport(report, segment, nullptr);
+      if (!probe::IsLook(report.check)) TakeReport(report, segment, nullptr);
     }));
     if (!got) return absl::OkStatus();
   }

@@ -62,6 +62,11 @@ TEST_F(ReceiverTest, LeavesOutWhatVantagesSaw) {
   EXPECT_THAT(rig_.Values(kLoad, rig_.start), ElementsAre("0:1"));
   EXPECT_EQ(rig_.tsdb.series.size(), 5u) << "the load and four fleet_check_* of that check";
   EXPECT_EQ(rig_.receiver->stats().pending_segments, 0u) << "nor does it wait";
+  // Nor is there anything to end when a new process reads it again.
+  rig_.Restart();
+  rig_.Advance(absl::Minutes(1));
+  EXPECT_EQ(rig_.Values(kLoad, rig_.start).back(), "9.5:stale");
+  EXPECT_EQ(rig_.tsdb.series.size(), 5u);
 }
 
 TEST_F(ReceiverTest, CorrectsTimesByTheSegmentsOffset) {
