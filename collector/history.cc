@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "collector/staleness.h"
-#include "common/escape.h"
+#include "common/probe/look_report.h"
 #include "common/segment/decoder.h"
 
 namespace fleet::collector {
@@ -60,6 +60,20 @@ HostView ViewOf(const std::string& host, std::vector<RestoredCheck> checks, absl
 
 }  // namespace
 
+void ReadReports(const SegmentSource& source, const StoredSegment& segment, LayoutPool* pool,
+                 absl::FunctionRef<void(const DecodedReport&)> sink) {
+  const absl::StatusOr<std::string> bytes = source.Read(segment.host, segment.id);
+  if (!bytes.ok()) return;  // retention took it meanwhile
+  SegmentDecoder decoder(pool);
+  decoder
+      .Feed(*bytes,
+            [&sink](const DecodedReport& report) {
+              if (!probe::IsLook(report.check)) sink(report);
+              return absl::OkStatus();
+            })
+      .IgnoreError();  // what came before the damage counts
+}
+
 std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_view host,
                                     absl::Time at, LayoutPool* pool) {
   std::vector<StoredSegment> segments = source.Segments(host);
@@ -70,18 +84,10 @@ std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_vi
   size_t looked = 0;
   for (auto it = segments.rbegin(); it != segments.rend(); ++it) {
     if (++looked > kLookBackSegments || segments.back().created - it->created > kLookBack) break;
-    const absl::StatusOr<std::string> bytes = source.Read(host, it->id);
-    if (!bytes.ok()) continue;
-    SegmentDecoder decoder(pool);
-    // What cannot be decoded ends there; what came before it counts.
-    decoder
-        .Feed(*bytes,
-              [&](const DecodedReport& report) {
-                const absl::Time seen = report.start + report.duration + it->offset;
-                if (seen <= at) Take(report, seen, checks);
-                return absl::OkStatus();
-              })
-        .IgnoreError();
+    ReadReports(source, *it, pool, [&](const DecodedReport& report) {
+      const absl::Time seen = report.start + report.duration + it->offset;
+      if (seen <= at) Take(report, seen, checks);
+    });
   }
   std::vector<RestoredCheck> found;
   for (auto& [name, check] : checks) {

@@ -19,6 +19,12 @@ namespace fleet::collector {
 inline constexpr size_t kHistorySeriesMax = 500;
 inline constexpr uint32_t kHistoryBucketsMax = 20'000;
 
+/// Gives each report that a stored segment has of its host to `sink`, up to where it is damaged. A
+/// look of a vantage says nothing of the host, here as in the state, and is left out. Layouts come
+/// from `pool` when there is one.
+void ReadReports(const SegmentSource& source, const StoredSegment& segment, LayoutPool* pool,
+                 absl::FunctionRef<void(const DecodedReport&)> sink);
+
 /// The newest report of each check of `host` that was measured at `at` or before, by our clock,
 /// sorted by name. Looks at the newest segments only: a check that was silent for hours is not
 /// there. Layouts come from `pool` when there is one.

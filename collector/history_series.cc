@@ -11,7 +11,6 @@
 #include "collector/staleness.h"
 #include "common/escape.h"
 #include "common/labels.h"
-#include "common/segment/decoder.h"
 #include "common/status_macros.h"
 
 namespace fleet::collector {
@@ -194,16 +193,8 @@ absl::StatusOr<v1::SeriesReply> QuerySeries(const SegmentSource& source, const S
   Collecting collecting(query);
   for (const StoredSegment& segment : segments) {
     if (segment.created + kSegmentSpan < query.since || segment.created > query.until) continue;
-    const absl::StatusOr<std::string> bytes = source.Read(query.host, segment.id);
-    if (!bytes.ok()) continue;  // retention took it meanwhile
-    SegmentDecoder decoder;
-    decoder
-        .Feed(*bytes,
-              [&](const DecodedReport& report) {
-                collecting.Take(report, segment.offset);
-                return absl::OkStatus();
-              })
-        .IgnoreError();  // what came before the damage counts
+    ReadReports(source, segment, nullptr,
+                [&](const DecodedReport& report) { collecting.Take(report, segment.offset); });
   }
   v1::SeriesReply reply = collecting.Reply();
   if (reply.series().empty()) {

@@ -159,7 +159,7 @@ void HostFeed::TakeReport(const DecodedReport& report, const Segment& segment, B
 absl::Status HostFeed::Warm(const SegmentId& id, const Segment& segment) {
   while (reader_->next_index() < NextOf(id, segment)) {
     FLEET_ASSIGN_OR_RETURN(const bool got, reader_->Next([&](const DecodedReport& report) {
-      if (!probe::IsLook(report.check)) TakeReport(report, segment, nullptr);
+      TakeReport(report, segment, nullptr);
     }));
     if (!got) return absl::OkStatus();
   }
@@ -217,7 +217,7 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
     const DecodedReport& report = held_->report;
     const absl::Time start = report.start + segment.offset;
     if (probe::IsLook(report.check)) {
-      // The collector's own series of its probes tell what a vantage saw.
+      // The timeline takes nothing of it, so nothing of it can be lost or wait.
     } else if (start > now + kAheadMax) {
       losses_.samples_future += report.layout->size();
     } else if (start > now) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "collector/staleness.h"
+#include "common/probe/look_report.h"
 
 namespace fleet::collector {
 namespace {
@@ -61,6 +62,7 @@ void HostTimeline::Publish(Check& check, const DecodedReport& report) {
 
 void HostTimeline::Take(const DecodedReport& report, absl::Time start, TakenUntil taken_until,
                         Batch* batch) {
+  if (probe::IsLook(report.check)) return;
   if (start > next_expiry_) EndBefore(start, batch);
   Check* const found = Find(report.check);
   if (found == nullptr) return;

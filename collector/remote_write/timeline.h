@@ -40,7 +40,8 @@ class HostTimeline {
   /// Adds a report, whose start by the collector's clock is `start`. A check that had fallen silent
   /// before then (max(3 × its interval, 45 s), DESIGN 3.5) ends there first. Without a batch all of
   /// it is only remembered. Of more checks than a host may have nothing is taken, as the state of
-  /// the collector takes nothing of them.
+  /// the collector takes nothing of them; nor of looks: the collector's own series of its probes
+  /// tell what a vantage saw.
   void Take(const DecodedReport& report, absl::Time start, TakenUntil taken_until, Batch* batch);
 
   /// Ends, at the moment `now`, all series of a host that has fallen silent, when nothing more is

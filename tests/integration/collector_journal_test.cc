@@ -117,6 +117,23 @@ TEST_F(CollectorJournalTest, WhatWasAckedIsThereAfterARestart) {
               HasSubstr("fleet_collector_journal_files{part=\"hosts\"} 1\n"));
 }
 
+TEST_F(CollectorJournalTest, ARestartMakesNoCheckOfWhatAVantageSaw) {
+  Start();
+  {
+    TestAgent agent({.port = grpc(), .host = "tempo"});
+    ASSERT_THAT(agent.Connect(), IsOk());
+    ASSERT_THAT(agent.Send(MakeReport("raid", 1)), IsOk());
+    ASSERT_THAT(agent.Send(MakeReport("probe.1kae", 0, Verdict::kCrit, "refused")), IsOk());
+    EXPECT_EQ(agent.last_ack().next_index(), 2u);
+  }
+  Start();
+  const v1::StatusReply status = Status();
+  ASSERT_EQ(status.hosts_size(), 1);
+  EXPECT_EQ(status.verdict(), v1::VERDICT_OK);
+  ASSERT_EQ(status.hosts(0).checks_size(), 1);
+  EXPECT_EQ(status.hosts(0).checks(0).name(), "raid");
+}
+
 TEST_F(CollectorJournalTest, EveryReportOnceThroughReconnectsAndRestarts) {
   // What the agent's spool holds: everything, and it comes again from the start each time.
   std::vector<v1::AgentMessage> spool;

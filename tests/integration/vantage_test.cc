@@ -147,6 +147,13 @@ TEST_F(VantageTest, AnOutageOfTheCollectorLeavesNoGap) {
   StartCollector();
   EXPECT_TRUE(WaitFor([&] { return Samples("tempo") >= before + 8; }, absl::Seconds(60)))
       << Samples("tempo") << " of " << before + 8;
+  // What the journal holds of it is no check of the host, now or then, and no series of it.
+  const std::string was = lab_.Fleetctl({"status", "--at", "0s", "-o", "json"}).text;
+  const std::string exported = lab_.Fleetctl({"export", "--openmetrics"}).text;
+  for (const std::string& text : {lab_.Host("tempo").dump(), was, exported}) {
+    EXPECT_THAT(text, HasSubstr("load")) << "there is something of the host";
+    EXPECT_THAT(text, testing::Not(HasSubstr("probe.site")));
+  }
 }
 
 }  // namespace

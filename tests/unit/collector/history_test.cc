@@ -201,6 +201,35 @@ TEST_F(HistoryTest, AStartKnowsTheHostsOfTheJournalAsOldAsTheyAre) {
   EXPECT_EQ(state.Snapshot("tempo").hosts[0].series, 0u);
 }
 
+TEST_F(HistoryTest, WhatAVantageSawIsNoneOfTheHosts) {
+  test::TestSegment segment({7, 0}, start_);
+  segment.Add(ReportOf("raid", At(0), 1));
+  segment.Add(ReportOf("probe.1kae", At(1), 2, Verdict::kCrit));
+  segment.Add(ReportOf("probe.1kae.ipv4", At(1), 2, Verdict::kCrit));
+  source_.Add("tempo", segment, start_);
+
+  const v1::StatusReply then = StatusAt(source_, {}, {}, At(5));
+  ASSERT_EQ(then.hosts_size(), 1);
+  EXPECT_EQ(then.verdict(), v1::VERDICT_OK);
+  EXPECT_EQ(then.hosts(0).checks_size(), 1);
+
+  test::FakeClock clock(At(5));
+  FleetState state(clock, {});
+  RestoreState(source_, state, clock.Now(), [](absl::string_view) { return true; });
+  const v1::StatusReply now = state.Status({});
+  ASSERT_EQ(now.hosts_size(), 1);
+  EXPECT_EQ(now.verdict(), v1::VERDICT_OK);
+  ASSERT_EQ(now.hosts(0).checks_size(), 1);
+  EXPECT_EQ(now.hosts(0).checks(0).name(), "raid");
+
+  for (const char* metric : {"fleet_check_status", "fleet_example_value"}) {
+    const auto reply = QuerySeries(source_, Query(metric, 0, 30, 3));
+    ASSERT_THAT(reply, IsOk()) << metric;
+    ASSERT_EQ(reply->series_size(), 1) << metric;
+    EXPECT_EQ(reply->series(0).labels(), "check=\"raid\"");
+  }
+}
+
 // ---- events ---------------------------------------------------------------------------------
 
 class EventFeedTest : public ::testing::Test {

@@ -144,6 +144,15 @@ TEST_F(OpenMetricsExportTest, CountsDamagedSegmentsAndKeepsTheirStart) {
   EXPECT_THAT(text, HasSubstr("node_load1{instance=\"tempo\",job=\"fleet\"} 1 1700000001.000\n"));
 }
 
+TEST_F(OpenMetricsExportTest, LeavesOutWhatVantagesSaw) {
+  source_.Open("tempo", {1, 0}, start_);
+  Append("tempo", {1, 0}, 0, MakeReport("load", {{"node_load1", 1}}));
+  Append("tempo", {1, 0}, 0, MakeReport("probe.1kae", {{"probe_success", 0}}, Verdict::kCrit));
+  ExportResult result;
+  EXPECT_THAT(Export({}, &result), Not(HasSubstr("probe")));
+  EXPECT_EQ(result.series, 5u) << "the load and four fleet_check_* of that check";
+}
+
 TEST_F(OpenMetricsExportTest, StopsWhenNobodyTakesIt) {
   source_.Open("tempo", {1, 0}, start_);
   Append("tempo", {1, 0}, 0, MakeReport("load", {{"node_load1", 1}}));
