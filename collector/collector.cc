@@ -309,7 +309,8 @@ absl::Status RunningCollector::ListenGrpc() {
   keys_service_ =
       std::make_unique<KeysService>(KeysService::Parts{*keys_, *trust_, *events_, *gate_, clock_});
   history_ = std::make_unique<HistoryService>(
-      HistoryService::Parts{state_, keep_ == nullptr ? nullptr : &keep_->journal(), events_.get()},
+      HistoryService::Parts{state_, *trust_store_, keep_ == nullptr ? nullptr : &keep_->journal(),
+                            events_.get()},
       clock_, *gate_);
   metrics_.AddSource([this](SelfMetrics& metrics) {
     metrics.Set(self::kConnections, {}, static_cast<double>(acceptor_->open()));

@@ -99,10 +99,12 @@ std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_vi
 }
 
 v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& options,
-                         const v1::StatusRequest& request, absl::Time at) {
+                         const v1::StatusRequest& request, absl::Time at,
+                         absl::FunctionRef<bool(absl::string_view)> wanted) {
   FleetView view;
   // All hosts even for one: its cause may be another host.
   for (const std::string& host : source.Hosts()) {
+    if (!wanted(host)) continue;
     std::vector<RestoredCheck> checks = ChecksAt(source, host, at, nullptr);
     if (!checks.empty()) view.hosts.push_back(ViewOf(host, std::move(checks), at));
   }

@@ -26,14 +26,18 @@ void ReadReports(const SegmentSource& source, const StoredSegment& segment, Layo
                  absl::FunctionRef<void(const DecodedReport&)> sink);
 
 /// The newest report of each check of `host` that was measured at `at` or before, by our clock,
-/// sorted by name. Looks at the newest segments only: a check that was silent for hours is not
-/// there. Layouts come from `pool` when there is one.
+/// sorted by name. Looks at the newest segments only: a check that was silent for hours while its
+/// host talked is not there. A host that is silent itself is, as long as the journal has anything
+/// of it: as in the state, it is gone when it is retired. Layouts come from `pool` when there is
+/// one.
 std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_view host,
                                     absl::Time at, LayoutPool* pool);
 
-/// The state of the fleet at `at`, by the rules of that moment.
+/// The state of the fleet at `at`, by the rules of that moment: the hosts that RestoreState would
+/// have made known then. `wanted` says which were of the fleet.
 v1::StatusReply StatusAt(const SegmentSource& source, const StateOptions& options,
-                         const v1::StatusRequest& request, absl::Time at);
+                         const v1::StatusRequest& request, absl::Time at,
+                         absl::FunctionRef<bool(absl::string_view)> wanted);
 
 /// Makes every host that the journal knows, and that is `wanted`, known to `state`, each as old as
 /// it is.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
 #include "collector/grpc_peer.h"
 #include "collector/grpc_status.h"
 #include "collector/history.h"
@@ -116,7 +117,13 @@ grpc::ServerUnaryReactor* HistoryService::StatusAt(grpc::CallbackServerContext* 
   return Start(context, [this, request, reply]() -> absl::Status {
     if (!source_.any()) return NothingKept();
     const absl::Time at = At(request->at());
-    *reply = collector::StatusAt(source_, parts_.state.options(), request->request(), at);
+    FLEET_ASSIGN_OR_RETURN(const auto retired, parts_.trust.Retired());
+    absl::flat_hash_set<std::string> gone;
+    for (const auto& [host, since] : retired) {
+      if (since <= at) gone.insert(host);
+    }
+    *reply = collector::StatusAt(source_, parts_.state.options(), request->request(), at,
+                                 [&gone](absl::string_view host) { return !gone.contains(host); });
     if (!reply->hosts().empty()) return absl::OkStatus();
     const std::string& host = request->request().host();
     return absl::NotFoundError(absl::StrCat("nothing of ", host.empty() ? "any host" : Quote(host),

@@ -10,6 +10,7 @@
 #include "collector/identity.h"
 #include "collector/segment_source.h"
 #include "collector/state.h"
+#include "collector/trust_store.h"
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "fleet/v1/history.grpc.pb.h"
@@ -26,6 +27,7 @@ class HistoryService final : public v1::History::CallbackService {
 
   struct Parts {
     FleetState& state;
+    TrustStore& trust;                      // knows since when hosts are retired
     const SegmentSource* source = nullptr;  // null: nothing is kept
     EventLog* events = nullptr;             // null: neither
   };

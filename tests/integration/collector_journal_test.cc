@@ -11,6 +11,7 @@
 #include "collector/journal/journal.h"
 #include "fleet/v1/fleet.grpc.pb.h"
 #include "fleet/v1/history.grpc.pb.h"
+#include "fleet/v1/trust.grpc.pb.h"
 #include "tests/support/journal_agent.h"
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
@@ -25,6 +26,7 @@ using ::fleet::test::IsOk;
 using ::fleet::test::MakeReport;
 using ::fleet::test::TestAgent;
 using ::fleet::test::WaitFor;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 class CollectorJournalTest : public ::testing::Test {
@@ -132,6 +134,34 @@ TEST_F(CollectorJournalTest, ARestartMakesNoCheckOfWhatAVantageSaw) {
   EXPECT_EQ(status.verdict(), v1::VERDICT_OK);
   ASSERT_EQ(status.hosts(0).checks_size(), 1);
   EXPECT_EQ(status.hosts(0).checks(0).name(), "raid");
+}
+
+TEST_F(CollectorJournalTest, ARetiredHostIsOfThePastOnly) {
+  Start();
+  for (const char* host : {"tempo", "parasect"}) {
+    TestAgent agent({.port = grpc(), .host = host});
+    ASSERT_THAT(agent.Connect(), IsOk());
+    ASSERT_THAT(agent.Send(MakeReport("raid", 1)), IsOk());
+  }
+  const auto hosts_at = [this](absl::Time time) {
+    grpc::ClientContext context;
+    v1::StatusAtRequest at;
+    at.mutable_at()->set_unix_seconds(absl::ToDoubleSeconds(time - absl::UnixEpoch()));
+    v1::StatusReply reply;
+    EXPECT_TRUE(Stub<v1::History>()->StatusAt(&context, at, &reply).ok());
+    std::vector<std::string> names;
+    for (const v1::HostStatus& host : reply.hosts()) names.push_back(host.name());
+    return names;
+  };
+  ASSERT_TRUE(WaitFor([&] { return hosts_at(absl::Now()).size() == 2; }));
+  const absl::Time before = absl::Now();
+  grpc::ClientContext context;
+  v1::RetireRequest retire;
+  retire.set_host("parasect");
+  v1::RetireReply retired;
+  ASSERT_TRUE(Stub<v1::Trust>()->Retire(&context, retire, &retired).ok());
+  EXPECT_THAT(hosts_at(absl::Now()), ElementsAre("tempo"));
+  EXPECT_THAT(hosts_at(before), ElementsAre("parasect", "tempo"));
 }
 
 TEST_F(CollectorJournalTest, EveryReportOnceThroughReconnectsAndRestarts) {

@@ -73,6 +73,7 @@ class HistoryTest : public ::testing::Test {
     report.samples.Add(kCounter, {{"check", check}, {"kind", "a"}}, 10 * value);
     return report;
   }
+  static bool All(absl::string_view /*host*/) { return true; }
   absl::Time At(int seconds) const { return start_ + absl::Seconds(seconds); }
   SeriesQuery Query(const char* metric, int since, int until, uint32_t buckets) const {
     SeriesQuery query;
@@ -162,7 +163,7 @@ TEST_F(HistoryTest, TheStateIsThatOfItsMoment) {
   }
   source_.Add("tempo", tempo, start_);
   source_.Add("parasect", parasect, start_);
-  const auto at = [&](int seconds) { return StatusAt(source_, {}, {}, At(seconds)); };
+  const auto at = [&](int seconds) { return StatusAt(source_, {}, {}, At(seconds), All); };
 
   v1::StatusReply reply = at(100);
   ASSERT_EQ(reply.hosts_size(), 2);
@@ -201,6 +202,29 @@ TEST_F(HistoryTest, AStartKnowsTheHostsOfTheJournalAsOldAsTheyAre) {
   EXPECT_EQ(state.Snapshot("tempo").hosts[0].series, 0u);
 }
 
+TEST_F(HistoryTest, TheStateOfAMomentIsThatOfAStartThen) {
+  test::TestSegment tempo({7, 0}, start_);
+  tempo.Add(ReportOf("raid", At(0), 1, Verdict::kCrit));
+  source_.Add("tempo", tempo, start_);
+  source_.Add("retired", tempo, start_);
+  // However long a host is silent, it stays until it is retired.
+  const auto wanted = [](absl::string_view host) { return host != "retired"; };
+  for (const int seconds : {5, 3600, 20 * 86'400}) {
+    test::FakeClock clock(At(seconds));
+    FleetState state(clock, {});
+    RestoreState(source_, state, clock.Now(), wanted);
+    const v1::StatusReply started = state.Status({});
+    const v1::StatusReply then = StatusAt(source_, {}, {}, At(seconds), wanted);
+    ASSERT_EQ(then.hosts_size(), 1) << seconds;
+    EXPECT_EQ(then.hosts(0).name(), "tempo");
+    EXPECT_EQ(then.hosts(0).up(), seconds == 5);
+    EXPECT_EQ(then.verdict(), started.verdict()) << seconds;
+    EXPECT_EQ(then.hosts(0).up(), started.hosts(0).up()) << seconds;
+    EXPECT_EQ(then.hosts(0).age_seconds(), started.hosts(0).age_seconds()) << seconds;
+    EXPECT_EQ(then.hosts(0).checks(0).stale(), started.hosts(0).checks(0).stale()) << seconds;
+  }
+}
+
 TEST_F(HistoryTest, WhatAVantageSawIsNoneOfTheHosts) {
   test::TestSegment segment({7, 0}, start_);
   segment.Add(ReportOf("raid", At(0), 1));
@@ -208,14 +232,14 @@ TEST_F(HistoryTest, WhatAVantageSawIsNoneOfTheHosts) {
   segment.Add(ReportOf("probe.1kae.ipv4", At(1), 2, Verdict::kCrit));
   source_.Add("tempo", segment, start_);
 
-  const v1::StatusReply then = StatusAt(source_, {}, {}, At(5));
+  const v1::StatusReply then = StatusAt(source_, {}, {}, At(5), All);
   ASSERT_EQ(then.hosts_size(), 1);
   EXPECT_EQ(then.verdict(), v1::VERDICT_OK);
   EXPECT_EQ(then.hosts(0).checks_size(), 1);
 
   test::FakeClock clock(At(5));
   FleetState state(clock, {});
-  RestoreState(source_, state, clock.Now(), [](absl::string_view) { return true; });
+  RestoreState(source_, state, clock.Now(), All);
   const v1::StatusReply now = state.Status({});
   ASSERT_EQ(now.hosts_size(), 1);
   EXPECT_EQ(now.verdict(), v1::VERDICT_OK);
