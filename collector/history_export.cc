@@ -20,10 +20,10 @@ class HistoryService::Exporting final : public grpc::ServerWriteReactor<v1::Expo
   const v1::ExportRequest& request() const { return request_; }
 
   /// Errors: kCancelled when nobody reads any longer.
-  absl::Status Send(absl::string_view text, const std::stop_token& stop) {
+  absl::Status Send(v1::ExportChunk chunk, const std::stop_token& stop) {
     MutexLock lock(mutex_);
     if (gone_) return absl::CancelledError("the reader is gone");
-    chunk_.set_text(std::string(text));
+    chunk_ = std::move(chunk);
     writing_ = true;
     StartWrite(&chunk_);
     changed_.wait(mutex_, stop,
@@ -108,9 +108,18 @@ void HistoryService::RunExports(const std::stop_token& stop) {
                          {options.limits.series_per_host, options.limits.label_bytes},
                          options.job};
     const absl::StatusOr<ExportResult> result =
-        ExportOpenMetrics(source_, series, request,
-                          [&](absl::string_view text) { return exporting->Send(text, stop); });
-    exporting->End(result.status());
+        ExportOpenMetrics(source_, series, request, [&](absl::string_view text) {
+          v1::ExportChunk chunk;
+          chunk.set_text(std::string(text));
+          return exporting->Send(std::move(chunk), stop);
+        });
+    absl::Status status = result.status();
+    if (status.ok()) {
+      v1::ExportChunk last;
+      last.set_lost_segments(result->lost_segments);
+      status = exporting->Send(std::move(last), stop);
+    }
+    exporting->End(status);
   }
 }
 

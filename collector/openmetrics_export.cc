@@ -51,8 +51,16 @@ class Exporter {
     std::shared_ptr<const SeriesTable> table;
     std::vector<uint32_t> ids;  // of series_, by index in the table
   };
+  /// As the first walk found it; each walk reads as much of it.
+  struct Segment {
+    SegmentId id;
+    absl::Duration offset;
+    uint64_t reports;
+    bool lost = false;  // something of it could not be read
+  };
   struct Host {
     std::string name;
+    std::vector<Segment> segments;
     absl::node_hash_map<const SeriesTable*, Known> tables;
     absl::flat_hash_map<std::string, uint32_t> ids;  // by key
     bool wanted = true;                              // in this walk
@@ -60,8 +68,7 @@ class Exporter {
   using Visit = absl::FunctionRef<void(const Known&, int64_t, const double*)>;
 
   absl::Status Walk(Host& host, Visit visit);
-  absl::Status WalkSegment(Host& host, const StoredSegment& segment, HostTimeline& timeline,
-                           Visit visit);
+  absl::Status WalkSegment(Host& host, const Segment& segment, HostTimeline& timeline, Visit visit);
   const Known& Find(Host& host, const std::shared_ptr<const SeriesTable>& table);
   uint32_t AddSeries(Host& host, const SeriesTable& table, size_t i);
   absl::Status Survey();
@@ -114,14 +121,14 @@ const Exporter::Known& Exporter::Find(Host& host, const std::shared_ptr<const Se
   known.table = table;
   for (const auto& family : table->families()) families_.try_emplace(family->name, family);
   for (size_t i = 0; i < table->size(); ++i) {
-    // What is new since the survey has no place in the order, and is left out.
+    // What only turns up now has no place in the order, and is left out.
     const bool found = !surveyed_ || host.ids.contains(std::string(table->key(i)));
     known.ids.push_back(found ? AddSeries(host, *table, i) : UINT32_MAX);
   }
   return known;
 }
 
-absl::Status Exporter::WalkSegment(Host& host, const StoredSegment& segment, HostTimeline& timeline,
+absl::Status Exporter::WalkSegment(Host& host, const Segment& segment, HostTimeline& timeline,
                                    Visit visit) {
   SegmentReader reader(source_, context_.layouts, host.name, segment.id);
   Batch batch;
@@ -136,15 +143,19 @@ absl::Status Exporter::WalkSegment(Host& host, const StoredSegment& segment, Hos
   }
   batch.VisitRows([&](const std::shared_ptr<const SeriesTable>& table, int64_t time_ms,
                       const double* values) { visit(Find(host, table), time_ms, values); });
+  if (got.ok() && reader.next_index() < segment.reports) {
+    return absl::DataLossError("the segment ends early");
+  }
   return got.status();
 }
 
 absl::Status Exporter::Walk(Host& host, Visit visit) {
   HostTimeline timeline(context_);
-  for (const StoredSegment& segment : source_.Segments(host.name)) {
-    if (segment.created >= request_.until) continue;
-    if (segment.created + 2 * kSegmentAgeMax < request_.since) continue;
-    if (!WalkSegment(host, segment, timeline, visit).ok() && !surveyed_) ++result_.lost_segments;
+  for (Segment& segment : host.segments) {
+    if (!WalkSegment(host, segment, timeline, visit).ok() && !segment.lost) {
+      segment.lost = true;
+      ++result_.lost_segments;
+    }
     if (too_many_) {
       return absl::ResourceExhaustedError(
           absl::StrCat("more than ", kExportSeriesMax, " series: ask for less"));
@@ -158,6 +169,11 @@ absl::Status Exporter::Survey() {
     if (!request_.host.empty() && name != request_.host) continue;
     Host& host = hosts_.emplace_back();
     host.name = name;
+    for (const StoredSegment& segment : source_.Segments(name)) {
+      if (segment.created >= request_.until) continue;
+      if (segment.created + 2 * kSegmentAgeMax < request_.since) continue;
+      host.segments.push_back({segment.id, segment.offset, segment.reports});
+    }
   }
   for (Host& host : hosts_) {
     FLEET_RETURN_IF_ERROR(Walk(host, [this](const Known& known, int64_t, const double*) {
@@ -208,7 +224,7 @@ absl::Status Exporter::Fetch(size_t begin, size_t end) {
           }
           for (const uint32_t i : entry->second) {
             Series& series = series_[known.ids[i]];
-            if (series.size == series.count) continue;  // it has grown since
+            if (series.size == series.count) continue;  // more than the survey found
             samples_[series.begin + series.size++] = {time_ms, values[known.table->value_index(i)]};
           }
         }));

@@ -24,7 +24,7 @@ struct ExportRequest {
 struct ExportResult {
   uint64_t samples = 0;
   uint64_t series = 0;
-  uint64_t lost_segments = 0;  // that retention took meanwhile, or that are damaged
+  uint64_t lost_segments = 0;  // of which something is missing: damaged, or deleted meanwhile
 };
 
 /// Writes what the journal holds as OpenMetrics text with timestamps, as `promtool tsdb
@@ -34,7 +34,7 @@ struct ExportResult {
 /// like).
 ///
 /// `write` takes pieces of about 64 KiB. Memory is bounded by samples_in_memory and the labels of
-/// all series. What grows in the journal meanwhile may be in it or not.
+/// all series. What comes into the journal meanwhile is not in it; what goes is counted as lost.
 /// Errors: kResourceExhausted for more than kExportSeriesMax series; what `write` returned.
 inline constexpr size_t kExportSeriesMax = 5'000'000;
 absl::StatusOr<ExportResult> ExportOpenMetrics(

@@ -83,14 +83,14 @@ absl::StatusOr<v1::DowntimesReply> FetchDowntimes(const ClientOptions& options,
 }
 
 absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& request,
-                         absl::FunctionRef<bool(const std::string&)> take) {
+                         absl::FunctionRef<bool(const v1::ExportChunk&)> take) {
   FLEET_ASSIGN_OR_RETURN(const std::unique_ptr<v1::History::Stub> stub,
                          Connect<v1::History>(options));
   grpc::ClientContext context;
   const auto reader = stub->Export(&context, request);
   v1::ExportChunk chunk;
   while (reader->Read(&chunk)) {
-    if (take(chunk.text())) continue;
+    if (take(chunk)) continue;
     context.TryCancel();
     reader->Finish();
     return absl::OkStatus();

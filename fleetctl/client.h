@@ -48,8 +48,8 @@ absl::StatusOr<v1::StatusReply> FetchStatusAt(const ClientOptions& options,
                                               const v1::StatusAtRequest& request);
 absl::StatusOr<v1::EventsReply> FetchEvents(const ClientOptions& options,
                                             const v1::EventsRequest& request);
-/// Gives each piece of text to `take`, until it returns false or all is there.
+/// Gives each piece to `take`, until it returns false or all is there.
 absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& request,
-                         absl::FunctionRef<bool(const std::string&)> take);
+                         absl::FunctionRef<bool(const v1::ExportChunk&)> take);
 
 }  // namespace fleet::ctl

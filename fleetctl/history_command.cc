@@ -13,6 +13,7 @@ namespace fleet::ctl {
 namespace {
 
 constexpr uint32_t kBucketsMax = 20'000;  // the collector's limit
+constexpr int kExitIncomplete = 1;        // a warning: what there is is good
 
 struct Options {
   std::string host;
@@ -68,12 +69,20 @@ int RunExport(const Context& context, const Options& options) {
   v1::ExportRequest request;
   request.set_host(options.host);
   if (const absl::Status status = SetTimes(options, request); !status.ok()) return Fail(status);
-  const absl::Status status = FetchExport(context.client, request, [](const std::string& text) {
-    std::cout << text;
+  uint64_t lost = 0;
+  const auto take = [&lost](const v1::ExportChunk& chunk) {
+    std::cout << chunk.text();
+    lost += chunk.lost_segments();
     return std::cout.good();
-  });
-  std::cout << std::flush;
-  return status.ok() ? 0 : Fail(status);
+  };
+  const absl::Status status = FetchExport(context.client, request, take);
+  if (!status.ok()) return Fail(status);
+  if (!std::cout.flush()) return Fail(absl::DataLossError("stdout does not take the export"));
+  if (lost == 0) return 0;
+  std::cerr << "fleetctl: the export is not whole: something is missing of " << lost
+            << (lost == 1 ? " segment" : " segments")
+            << " of the journal, damaged or deleted meanwhile\n";
+  return kExitIncomplete;
 }
 
 void AddTimes(CLI::App& app, Options& options, const char* since) {
@@ -118,7 +127,9 @@ Command::Run AddExport(CLI::App& app, Context& context) {
   command->add_flag("--openmetrics", options->openmetrics, "as OpenMetrics text, with timestamps")
       ->required();
   AddTimes(*command, *options, "30d");
-  command->footer("For promtool tsdb create-blocks-from openmetrics.");
+  command->footer(
+      "For promtool tsdb create-blocks-from openmetrics. Exit code 1: there is an export, but "
+      "something is missing in it.");
   return [&context, options] { return RunExport(context, *options); };
 }
 

@@ -133,5 +133,18 @@ TEST_F(HistoryCommandsTest, AnExportHoldsEverySample) {
   EXPECT_EQ(samples, runs);
 }
 
+TEST_F(HistoryCommandsTest, AnExportThatIsNotWholeSaysSo) {
+  const std::vector<SegmentFile> files = FindSegmentFiles(lab_.journal_dir() + "/hosts/tempo");
+  ASSERT_FALSE(files.empty());
+  std::string bytes = ReadFile(files[0].path);
+  bytes[bytes.size() / 2] ^= 1;
+  WriteFile(files[0].path, bytes);
+  const Output exported = lab_.Fleetctl({"export", "--openmetrics", "--since", "10m"});
+  EXPECT_EQ(exported.exit_code, 1);
+  EXPECT_THAT(exported.text, HasSubstr("something is missing of 1 segment of the journal"));
+  EXPECT_THAT(exported.text, HasSubstr("node_load1{")) << "what can be read is there";
+  EXPECT_THAT(exported.text, HasSubstr("# EOF\n"));
+}
+
 }  // namespace
 }  // namespace fleet::test

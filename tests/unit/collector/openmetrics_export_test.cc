@@ -144,6 +144,30 @@ TEST_F(OpenMetricsExportTest, CountsDamagedSegmentsAndKeepsTheirStart) {
   EXPECT_THAT(text, HasSubstr("node_load1{instance=\"tempo\",job=\"fleet\"} 1 1700000001.000\n"));
 }
 
+TEST_F(OpenMetricsExportTest, CountsWhatGoesWhileItWritesAndLeavesOutWhatComes) {
+  const auto append = [this](uint64_t segment, int seconds) {
+    Append("tempo", {1, segment}, seconds, MakeReport("load", {{"node_load1", 1}}));
+  };
+  for (const uint64_t segment : {0, 1}) {
+    source_.Open("tempo", {1, segment}, start_);
+    for (int i = 0; i < 1000; ++i) append(segment, 1000 * static_cast<int>(segment) + i);
+  }
+  bool changed = false;
+  const auto exported =
+      ExportOpenMetrics(source_, context_, {.samples_in_memory = 2000}, [&](absl::string_view) {
+        if (changed) return absl::OkStatus();
+        changed = true;
+        source_.Remove("tempo", {1, 0});
+        for (int i = 2000; i < 3000; ++i) append(1, i);
+        return absl::OkStatus();
+      });
+  ASSERT_THAT(exported, IsOk());
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(exported->lost_segments, 1u) << "not once for each walk";
+  EXPECT_EQ(exported->series, 5u);
+  EXPECT_EQ(exported->samples, 2000u + 4 * 1000u) << "one series was in memory by then";
+}
+
 TEST_F(OpenMetricsExportTest, LeavesOutWhatVantagesSaw) {
   source_.Open("tempo", {1, 0}, start_);
   Append("tempo", {1, 0}, 0, MakeReport("load", {{"node_load1", 1}}));
