@@ -117,6 +117,7 @@ void HistoryService::RunExports(const std::stop_token& stop) {
     if (status.ok()) {
       v1::ExportChunk last;
       last.set_lost_segments(result->lost_segments);
+      last.set_left_out(result->left_out);
       status = exporting->Send(std::move(last), stop);
     }
     exporting->End(status);

@@ -20,6 +20,16 @@ namespace fleet::collector {
 namespace {
 
 constexpr size_t kPieceBytes = size_t{64} * 1024;
+/// What reports may hold of values and definitions before they are visited. However small a record,
+/// its report may hold megabytes.
+constexpr size_t kBatchBytes = size_t{1} << 20;
+/// Text of the series of one host's tables that is kept: what an honest host has in all.
+constexpr size_t kTablesBytes = size_t{16} << 20;
+
+/// Roughly what a report of this layout holds: its values and its definitions.
+size_t HeldBy(const Layout& layout) {
+  return layout.size() * (sizeof(double) + sizeof(Layout::Series)) + layout.definition_bytes();
+}
 
 struct Sample {
   int64_t time_ms;
@@ -49,7 +59,8 @@ class Exporter {
   /// The series of one table of one host; kept with it, so its address is no other's.
   struct Known {
     std::shared_ptr<const SeriesTable> table;
-    std::vector<uint32_t> ids;  // of series_, by index in the table
+    std::vector<uint32_t> ids;    // of series_, by index in the table
+    std::vector<uint32_t> fetch;  // indexes of those whose samples are fetched now
   };
   /// As the first walk found it; each walk reads as much of it.
   struct Segment {
@@ -62,6 +73,7 @@ class Exporter {
     std::string name;
     std::vector<Segment> segments;
     absl::node_hash_map<const SeriesTable*, Known> tables;
+    size_t table_bytes = 0;
     absl::flat_hash_map<std::string, uint32_t> ids;  // by key
     bool wanted = true;                              // in this walk
   };
@@ -70,6 +82,8 @@ class Exporter {
   absl::Status Walk(Host& host, Visit visit);
   absl::Status WalkSegment(Host& host, const Segment& segment, HostTimeline& timeline, Visit visit);
   const Known& Find(Host& host, const std::shared_ptr<const SeriesTable>& table);
+  void ForgetTables(Host& host);
+  bool TooMuch() const { return series_.size() > kExportSeriesMax || text_bytes_ > kExportTextMax; }
   uint32_t AddSeries(Host& host, const SeriesTable& table, size_t i);
   absl::Status Survey();
   absl::Status Fetch(size_t begin, size_t end);
@@ -88,18 +102,18 @@ class Exporter {
   std::vector<uint32_t> place_;  // the inverse
   std::map<std::string, std::shared_ptr<const FamilyInfo>> families_;
   std::vector<Sample> samples_;
+  size_t fetch_begin_ = 0;  // places of the series whose samples they are
+  size_t fetch_end_ = 0;
+  size_t text_bytes_ = 0;                // of series_ and families_
   const FamilyInfo* written_ = nullptr;  // whose header is out
   bool surveyed_ = false;
-  bool too_many_ = false;
   std::string piece_;
   ExportResult result_;
 };
 
 uint32_t Exporter::AddSeries(Host& host, const SeriesTable& table, size_t i) {
-  const auto [entry, added] =
-      host.ids.try_emplace(std::string(table.key(i)), static_cast<uint32_t>(series_.size()));
-  if (!added) return entry->second;
-  too_many_ = too_many_ || series_.size() >= kExportSeriesMax;
+  const auto id = static_cast<uint32_t>(series_.size());
+  host.ids.emplace(table.key(i), id);
   std::vector<Label> labels;
   const absl::string_view name = table.Decode(i, labels);
   labels.push_back({"instance", host.name});
@@ -111,38 +125,70 @@ uint32_t Exporter::AddSeries(Host& host, const SeriesTable& table, size_t i) {
   series.text = absl::StrCat(name, "{");
   AppendLabels(labels, series.text);
   series.text.append("} ");
+  text_bytes_ += table.key(i).size() + series.text.size();
   series_.push_back(std::move(series));
-  return entry->second;
+  return id;
 }
 
 const Exporter::Known& Exporter::Find(Host& host, const std::shared_ptr<const SeriesTable>& table) {
   Known& known = host.tables[table.get()];
   if (known.table != nullptr) return known;
   known.table = table;
-  for (const auto& family : table->families()) families_.try_emplace(family->name, family);
-  for (size_t i = 0; i < table->size(); ++i) {
-    // What only turns up now has no place in the order, and is left out.
-    const bool found = !surveyed_ || host.ids.contains(std::string(table->key(i)));
-    known.ids.push_back(found ? AddSeries(host, *table, i) : UINT32_MAX);
+  for (const auto& family : table->families()) {
+    if (!families_.try_emplace(family->name, family).second) continue;
+    text_bytes_ += family->name.size() + family->help.size();
+  }
+  for (uint32_t i = 0; i < table->size(); ++i) {
+    const absl::string_view key = table->key(i);
+    const auto entry = host.ids.find(key);
+    uint32_t id = UINT32_MAX;  // what only turns up now has no place in the order, and is left out
+    if (entry != host.ids.end()) {
+      id = entry->second;
+    } else if (!surveyed_) {
+      id = AddSeries(host, *table, i);
+    }
+    known.ids.push_back(id);
+    host.table_bytes += key.size();
+    if (!surveyed_ || id == UINT32_MAX) continue;
+    if (place_[id] >= fetch_begin_ && place_[id] < fetch_end_) known.fetch.push_back(i);
+  }
+  // A table holds the layout that it was made of, with what is not served.
+  if (const PublishedLayout* const published = table->published(); published != nullptr) {
+    host.table_bytes += HeldBy(*published->source);
   }
   return known;
+}
+
+void Exporter::ForgetTables(Host& host) {
+  host.tables.clear();
+  host.table_bytes = 0;
 }
 
 absl::Status Exporter::WalkSegment(Host& host, const Segment& segment, HostTimeline& timeline,
                                    Visit visit) {
   SegmentReader reader(source_, context_.layouts, host.name, segment.id);
   Batch batch;
+  size_t held = 0;  // by what is in the batch
+  const auto visit_batch = [&] {
+    batch.VisitRows([&](const std::shared_ptr<const SeriesTable>& table, int64_t time_ms,
+                        const double* values) { visit(Find(host, table), time_ms, values); });
+    batch = Batch();
+    held = 0;
+    if (host.table_bytes > kTablesBytes) ForgetTables(host);
+  };
   absl::StatusOr<bool> got = true;
-  while (got.ok() && *got && reader.next_index() < segment.reports) {
+  while (got.ok() && *got && reader.next_index() < segment.reports && !TooMuch()) {
     got = reader.Next([&](const DecodedReport& report) {
       const absl::Time start = report.start + segment.offset;
       const bool inside = start >= request_.since && start < request_.until;
       timeline.Take(
           report, start, [](const SeriesTable&) { return INT64_MIN; }, inside ? &batch : nullptr);
+      // All of it, also what is not served: the block and the layout are held whole.
+      held += HeldBy(*report.layout);
     });
+    if (held + batch.samples() * sizeof(double) > kBatchBytes) visit_batch();
   }
-  batch.VisitRows([&](const std::shared_ptr<const SeriesTable>& table, int64_t time_ms,
-                      const double* values) { visit(Find(host, table), time_ms, values); });
+  visit_batch();
   if (got.ok() && reader.next_index() < segment.reports) {
     return absl::DataLossError("the segment ends early");
   }
@@ -156,9 +202,10 @@ absl::Status Exporter::Walk(Host& host, Visit visit) {
       segment.lost = true;
       ++result_.lost_segments;
     }
-    if (too_many_) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("more than ", kExportSeriesMax, " series: ask for less"));
+    if (TooMuch()) {
+      return absl::ResourceExhaustedError(absl::StrCat("more than ", kExportSeriesMax,
+                                                       " series, or ", kExportTextMax >> 20,
+                                                       " MiB of their names: ask for less"));
     }
   }
   return absl::OkStatus();
@@ -179,9 +226,14 @@ absl::Status Exporter::Survey() {
     FLEET_RETURN_IF_ERROR(Walk(host, [this](const Known& known, int64_t, const double*) {
       for (const uint32_t id : known.ids) ++series_[id].count;
     }));
-    host.tables.clear();
+    ForgetTables(host);
   }
   surveyed_ = true;
+  for (Series& series : series_) {
+    const size_t kept = std::min(series.count, request_.samples_in_memory);
+    result_.left_out += series.count - kept;
+    series.count = kept;
+  }
   order_.resize(series_.size());
   for (uint32_t i = 0; i < order_.size(); ++i) order_[i] = i;
   std::sort(order_.begin(), order_.end(), [this](uint32_t a, uint32_t b) {
@@ -200,6 +252,8 @@ absl::Status Exporter::Survey() {
 /// Reads the samples of the series at these places into memory.
 absl::Status Exporter::Fetch(size_t begin, size_t end) {
   size_t total = 0;
+  fetch_begin_ = begin;
+  fetch_end_ = end;
   for (Host& host : hosts_) host.wanted = false;
   for (size_t i = begin; i < end; ++i) {
     Series& series = series_[order_[i]];
@@ -211,24 +265,15 @@ absl::Status Exporter::Fetch(size_t begin, size_t end) {
   samples_.resize(total);
   for (Host& host : hosts_) {
     if (!host.wanted) continue;
-    // Of each table those that are among them.
-    absl::flat_hash_map<const Known*, std::vector<uint32_t>> among;
     FLEET_RETURN_IF_ERROR(
-        Walk(host, [&](const Known& known, int64_t time_ms, const double* values) {
-          const auto [entry, added] = among.try_emplace(&known);
-          for (uint32_t i = 0; added && i < known.ids.size(); ++i) {
-            const uint32_t id = known.ids[i];
-            if (id != UINT32_MAX && place_[id] >= begin && place_[id] < end) {
-              entry->second.push_back(i);
-            }
-          }
-          for (const uint32_t i : entry->second) {
+        Walk(host, [this](const Known& known, int64_t time_ms, const double* values) {
+          for (const uint32_t i : known.fetch) {
             Series& series = series_[known.ids[i]];
-            if (series.size == series.count) continue;  // more than the survey found
+            if (series.size == series.count) continue;  // no more of it may be in memory
             samples_[series.begin + series.size++] = {time_ms, values[known.table->value_index(i)]};
           }
         }));
-    host.tables.clear();
+    ForgetTables(host);
   }
   return absl::OkStatus();
 }

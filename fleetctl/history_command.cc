@@ -70,18 +70,27 @@ int RunExport(const Context& context, const Options& options) {
   request.set_host(options.host);
   if (const absl::Status status = SetTimes(options, request); !status.ok()) return Fail(status);
   uint64_t lost = 0;
-  const auto take = [&lost](const v1::ExportChunk& chunk) {
+  uint64_t left_out = 0;
+  const auto take = [&](const v1::ExportChunk& chunk) {
     std::cout << chunk.text();
     lost += chunk.lost_segments();
+    left_out += chunk.left_out();
     return std::cout.good();
   };
   const absl::Status status = FetchExport(context.client, request, take);
   if (!status.ok()) return Fail(status);
   if (!std::cout.flush()) return Fail(absl::DataLossError("stdout does not take the export"));
-  if (lost == 0) return 0;
-  std::cerr << "fleetctl: the export is not whole: something is missing of " << lost
-            << (lost == 1 ? " segment" : " segments")
-            << " of the journal, damaged or deleted meanwhile\n";
+  if (lost == 0 && left_out == 0) return 0;
+  std::cerr << "fleetctl: the export is not whole:";
+  if (lost > 0) {
+    std::cerr << " something is missing of " << lost << (lost == 1 ? " segment" : " segments")
+              << " of the journal, damaged or deleted meanwhile";
+  }
+  if (left_out > 0) {
+    std::cerr << (lost > 0 ? ";" : "") << " series with too many samples lack " << left_out
+              << ": ask for less time";
+  }
+  std::cerr << "\n";
   return kExitIncomplete;
 }
 

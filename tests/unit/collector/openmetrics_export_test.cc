@@ -6,6 +6,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/support/memory_segment_source.h"
+#include "tests/support/memory_use.h"
 #include "tests/support/state_feeder.h"
 
 namespace fleet::collector {
@@ -99,7 +100,7 @@ node_load1{instance="tempo",job="fleet"} 2.5 1700000010.250
   EXPECT_EQ(result.lost_segments, 0u);
 
   // The same in many passes, each of which can hold one series.
-  EXPECT_EQ(Export({.samples_in_memory = 1}), text);
+  EXPECT_EQ(Export({.samples_in_memory = 2}), text);
   EXPECT_EQ(Export({.samples_in_memory = 5}), text);
 }
 
@@ -175,6 +176,69 @@ TEST_F(OpenMetricsExportTest, LeavesOutWhatVantagesSaw) {
   ExportResult result;
   EXPECT_THAT(Export({}, &result), Not(HasSubstr("probe")));
   EXPECT_EQ(result.series, 5u) << "the load and four fleet_check_* of that check";
+}
+
+TEST_F(OpenMetricsExportTest, KeepsNoMoreOfASeriesThanMayBeInMemory) {
+  source_.Open("tempo", {1, 0}, start_);
+  for (int i = 0; i < 5; ++i) {
+    Append("tempo", {1, 0}, i, MakeReport("load", {{"node_load1", double(i)}}));
+  }
+  ExportResult result;
+  EXPECT_THAT(Export({.samples_in_memory = 3}, &result),
+              HasSubstr("job=\"fleet\"} 2 1700000002.000\n# EOF\n"));
+  EXPECT_EQ(result.samples, 5u * 3);
+  EXPECT_EQ(result.left_out, 5u * 2);
+}
+
+/// Reports that take next to nothing in the journal.
+class HostileExportTest : public OpenMetricsExportTest {
+ protected:
+  size_t MemoryForExport(size_t samples) {
+    return test::MemoryFor([&] {
+      const auto exported = ExportOpenMetrics(source_, context_, {},
+                                              [](absl::string_view) { return absl::OkStatus(); });
+      ASSERT_THAT(exported, IsOk());
+      EXPECT_EQ(exported->samples, samples);
+    });
+  }
+};
+
+TEST_F(HostileExportTest, ManyValuesOfWhichOneChanges) {
+  source_.Open("tempo", {1, 0}, start_);
+  Report report = MakeReport("load", {{"node_load1", 1}});
+  for (int i = 0; i < 19'999; ++i) {  // not served, but held with the one that is
+    report.samples.AddRaw({"up", MetricType::kGauge, ""}, absl::StrCat("n=\"", i, "\""), 1);
+  }
+  std::vector<double> values(report.samples.values().begin(), report.samples.values().end());
+  constexpr size_t kReports = 4000;
+  for (size_t i = 0; i < kReports; ++i) {
+    values[0] = static_cast<double>(i);
+    report.samples.SetValues(values);
+    report.start = start_ + absl::Seconds(static_cast<double>(i));
+    source_.Append("tempo", {1, 0}, report);
+  }
+  ASSERT_LT(source_.Read("tempo", {1, 0})->size(), 1u << 20);
+  EXPECT_LT(MemoryForExport(5 * kReports), 320u << 20) << "640 MB of values";
+}
+
+TEST_F(HostileExportTest, ManySeriesThatComeAndGo) {
+  source_.Open("tempo", {1, 0}, start_);
+  const std::string padding(190, 'x');
+  constexpr size_t kReports = 150;
+  constexpr size_t kSeries = 3000;
+  for (size_t i = 0; i < kReports; ++i) {
+    Report report;
+    report.check = "load";
+    report.interval = absl::Seconds(10);
+    report.start = start_ + absl::Seconds(static_cast<double>(i));
+    for (size_t n = 0; n <= kSeries; ++n) {
+      if (n == i) continue;
+      report.samples.AddRaw({"x", MetricType::kGauge, ""}, absl::StrCat("n=\"", n, padding, "\""),
+                            1);
+    }
+    source_.Append("tempo", {1, 0}, report);
+  }
+  EXPECT_LT(MemoryForExport((kSeries + 4) * kReports), 130u << 20) << "as many tables as reports";
 }
 
 TEST_F(OpenMetricsExportTest, StopsWhenNobodyTakesIt) {
