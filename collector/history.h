@@ -28,10 +28,11 @@ void ReadReports(const SegmentSource& source, const StoredSegment& segment, Layo
 /// The newest report of each check of `host` that was measured at `at` or before, by our clock,
 /// sorted by name. Looks at the newest segments only: a check that was silent for hours while its
 /// host talked is not there. A host that is silent itself is, as long as the journal has anything
-/// of it: as in the state, it is gone when it is retired. Layouts come from `pool` when there is
-/// one.
+/// of it: as in the state, it is gone when it is retired. There are no more checks than `limits`
+/// has, and one whose definitions are beyond them comes without its series. Layouts come from
+/// `pool` when there is one.
 std::vector<RestoredCheck> ChecksAt(const SegmentSource& source, absl::string_view host,
-                                    absl::Time at, LayoutPool* pool);
+                                    absl::Time at, const StateLimits& limits, LayoutPool* pool);
 
 /// The state of the fleet at `at`, by the rules of that moment: the hosts that RestoreState would
 /// have made known then. `wanted` says which were of the fleet.

@@ -20,6 +20,10 @@ namespace {
 constexpr absl::string_view kCheckStatus = "fleet_check_status";
 /// A segment may hold reports so long after its creation.
 const absl::Duration kSegmentSpan = kSegmentAgeMax + absl::Minutes(30);
+/// Layouts of the host that are remembered: what an honest host has in all.
+constexpr size_t kLayoutsBytes = size_t{16} << 20;
+/// Buckets of all series together, some 80 bytes each.
+constexpr uint32_t kPointsMax = 4'000'000;
 
 struct Bucket {
   double min = 0;
@@ -105,14 +109,22 @@ class Collecting {
   }
 
   const std::vector<Place>& PlacesIn(const std::shared_ptr<const Layout>& layout) {
-    const auto [found, is_new] = known_.try_emplace(layout.get());
-    Known& known = found->second;
-    if (!is_new) return known.places;
+    if (const auto found = known_.find(layout.get()); found != known_.end()) {
+      return found->second.places;
+    }
+    // A record of ten bytes may bring another layout of 4 MiB.
+    if (layout_bytes_ > kLayoutsBytes) {
+      known_.clear();
+      layout_bytes_ = 0;
+    }
+    layout_bytes_ += layout->size() * sizeof(Layout::Series) + layout->definition_bytes();
+    Known& known = known_[layout.get()];
     known.layout = layout;
     for (uint32_t i = 0; i < layout->size(); ++i) {
       const Layout::Family& family = layout->family(i);
       if (family.name != query_.metric) continue;
       std::string labels(layout->labels(i));
+      if (labels.size() > StateLimits().label_bytes) continue;  // nor does /metrics have it
       if (!Matches(labels)) continue;
       known.places.push_back({i, std::move(labels), family.type == MetricType::kCounter});
     }
@@ -125,7 +137,7 @@ class Collecting {
     counter_ |= counter;
     auto found = lines_.find(labels);
     if (found == lines_.end()) {
-      if (lines_.size() >= 4 * kHistorySeriesMax) {
+      if (lines_.size() >= std::min<size_t>(4 * kHistorySeriesMax, kPointsMax / query_.buckets)) {
         ++left_out_;
         return;
       }
@@ -173,6 +185,7 @@ class Collecting {
   uint64_t left_out_ = 0;
   std::map<std::string, Line> lines_;
   absl::flat_hash_map<const Layout*, Known> known_;
+  size_t layout_bytes_ = 0;  // of known_
 };
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/journal_agent.h"
 #include "tests/support/matchers.h"
+#include "tests/support/memory_use.h"
 #include "tests/support/process.h"
 
 namespace fleet::collector {
@@ -252,6 +253,67 @@ TEST_F(HistoryTest, WhatAVantageSawIsNoneOfTheHosts) {
     ASSERT_EQ(reply->series_size(), 1) << metric;
     EXPECT_EQ(reply->series(0).labels(), "check=\"raid\"");
   }
+}
+
+TEST_F(HistoryTest, AHostHasNoMoreInThePastThanNow) {
+  test::TestSegment segment({7, 0}, start_);
+  for (int i = 0; i < 9; ++i) {
+    // Each check's newest report is large, but what came after it is small: a segment may hold at
+    // one time only as much as a host may.
+    Report report = ReportOf(absl::StrCat("check", i), At(1), 1);
+    report.samples.AddRaw({"x", MetricType::kGauge, std::string(500, 'h')}, "", 1);
+    report.items = {{.name = "item", .verdict = Verdict::kWarn, .reason = {}, .parent = {}}};
+    segment.Add(report);
+    segment.Add(ReportOf(absl::StrCat("check", i), At(0), 1));
+  }
+  source_.Add("tempo", segment, start_);
+  StateOptions options;
+  options.limits.checks_per_host = 8;
+  options.limits.definition_bytes = 2000;
+  options.limits.items.items = 3;
+  size_t bytes = 0;
+  size_t values = 0;
+  const auto checks = ChecksAt(source_, "tempo", At(5), options.limits, nullptr);
+  for (const RestoredCheck& check : checks) {
+    bytes += check.layout->definition_bytes();
+    values += check.block != nullptr ? check.layout->size() : 0;
+  }
+  EXPECT_EQ(checks.size(), 8u);
+  EXPECT_LE(bytes, 2000u);
+  EXPECT_EQ(values, 3u * 3);
+
+  test::FakeClock clock(At(5));
+  FleetState state(clock, options);
+  RestoreState(source_, state, clock.Now(), All);
+  const v1::StatusReply now = state.Status({});
+  const v1::StatusReply then = StatusAt(source_, options, {}, At(5), All);
+  ASSERT_EQ(then.hosts(0).checks_size(), 8);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(then.hosts(0).checks(i).items_size(), i < 3 ? 1 : 0);
+    EXPECT_EQ(now.hosts(0).checks(i).items_size(), i < 3 ? 1 : 0);
+  }
+}
+
+TEST_F(HistoryTest, SeriesThatComeAndGoAreNotAllRemembered) {
+  test::TestSegment segment({7, 0}, start_);
+  const std::string padding(190, 'x');
+  constexpr int kReports = 150;
+  for (int i = 0; i < kReports; ++i) {
+    Report report = ReportOf("disk", At(i), i);
+    for (int n = 0; n < 3000; ++n) {
+      if (n == i) continue;
+      report.samples.AddRaw({"x", MetricType::kGauge, ""}, absl::StrCat("n=\"", n, padding, "\""),
+                            1);
+    }
+    segment.Add(report);
+  }
+  source_.Add("tempo", segment, start_);
+  const size_t memory = test::MemoryFor([&] {
+    const auto reply = QuerySeries(source_, Query("fleet_example_value", 0, kReports, kReports));
+    ASSERT_THAT(reply, IsOk());
+    EXPECT_EQ(reply->series(0).buckets_size(), kReports);
+  });
+  EXPECT_LT(memory, 60u << 20) << "as many layouts as reports";
 }
 
 // ---- events ---------------------------------------------------------------------------------
