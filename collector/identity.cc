@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "common/escape.h"
 #include "common/x509_issue.h"
 
 namespace fleet::collector {
@@ -53,6 +54,12 @@ PeerCheck Distrusted(PeerCheck check, Distrust distrust, std::string text) {
   check.distrust = distrust;
   check.text = std::move(text);
   return check;
+}
+
+/// Whether one of our CAs made the certificate that is not trusted.
+bool IsOfOurs(Distrust distrust) {
+  return distrust != Distrust::kNoCertificate && distrust != Distrust::kMalformed &&
+         distrust != Distrust::kUnknownCa;
 }
 
 absl::Status ToStatus(const PeerCheck& check) {
@@ -144,7 +151,12 @@ absl::Status Gate::Refuse(const PeerCheck& check, const Peer& peer) {
   RefusedPeer refusal;
   refusal.reason = std::string(DistrustName(check.distrust));
   refusal.text = check.text;
-  refusal.host = check.facts.name;
+  // Anybody can write any name into a certificate of his own.
+  if (IsOfOurs(check.distrust)) {
+    refusal.host = check.facts.name;
+  } else if (!check.facts.name.empty()) {
+    absl::StrAppend(&refusal.text, "; it claims to be ", Quote(check.facts.name));
+  }
   refusal.address = peer.address;
   if (refusal.address.empty()) {
     const std::vector<std::string> hosts = newcomers_.Hosts();

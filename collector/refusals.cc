@@ -9,14 +9,15 @@ namespace fleet::collector {
 bool Refusals::IsNews(const RefusedPeer& refusal) {
   const SteadyTime now = clock_.SteadyNow();
   MutexLock lock(mutex_);
-  if (known_.size() >= kKnownMax) {
-    absl::erase_if(known_, [now](const auto& entry) { return now - entry.second >= kRepeatEvery; });
+  Known& known = known_[refusal.reason];
+  if (known.size() >= kKnownMax) {
+    absl::erase_if(known, [now](const auto& entry) { return now - entry.second >= kRepeatEvery; });
   }
-  const std::string key = absl::StrCat(refusal.reason, " ", refusal.address, " ", refusal.host);
-  const auto found = known_.find(key);
-  if (found == known_.end()) {
-    if (known_.size() >= kKnownMax) return false;
-    known_.emplace(key, now);
+  const std::string key = absl::StrCat(refusal.address, " ", refusal.host);
+  const auto found = known.find(key);
+  if (found == known.end()) {
+    if (known.size() >= kKnownMax) return false;
+    known.emplace(key, now);
     return true;
   }
   if (now - found->second < kRepeatEvery) return false;

@@ -15,7 +15,7 @@ namespace fleet::collector {
 struct RefusedPeer {
   std::string reason;   // a word: see DistrustName, TokenRefusalName
   std::string text;     // one line for people
-  std::string host;     // whom it claims to be, as far as that is known; believe nothing of it
+  std::string host;     // by a certificate of ours, however bad now; empty: nobody we know
   std::string address;  // where it came from
 };
 
@@ -25,8 +25,9 @@ struct RefusedPeer {
 class Refusals {
  public:
   static constexpr absl::Duration kRepeatEvery = absl::Minutes(10);
-  /// Pairs of reason and address that are told apart; beyond, refusals are only counted.
-  static constexpr size_t kKnownMax = 1000;
+  /// Of one reason, pairs of address and host that are told apart; beyond, refusals for it are only
+  /// counted, and those for other reasons are none the worse.
+  static constexpr size_t kKnownMax = 200;
 
   Refusals(EventLog& events, SelfMetrics& metrics, Clock& clock)
       : events_(events), metrics_(metrics), clock_(clock) {}
@@ -40,7 +41,8 @@ class Refusals {
   SelfMetrics& metrics_;
   Clock& clock_;
   Mutex mutex_;
-  absl::flat_hash_map<std::string, SteadyTime> known_ ABSL_GUARDED_BY(mutex_);
+  using Known = absl::flat_hash_map<std::string, SteadyTime>;              // when it was told last
+  absl::flat_hash_map<std::string, Known> known_ ABSL_GUARDED_BY(mutex_);  // by reason
 };
 
 }  // namespace fleet::collector

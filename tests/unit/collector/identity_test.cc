@@ -161,6 +161,22 @@ TEST_F(GateTest, ManyAddressesFillNeitherMemoryNorEvents) {
   EXPECT_EQ(events_->written(), Refusals::kKnownMax);
 }
 
+TEST_F(GateTest, AStrangersNameIsNoHostsAndHisNoiseHidesNoOtherReason) {
+  const TestCa foreign(clock_.Now());
+  EXPECT_FALSE(gate_.Admit(Shows(foreign.Issue(Role::kAgent, "tempo")), kUpload).ok());
+  ASSERT_EQ(Events().size(), 1u);
+  EXPECT_EQ(Events()[0].host, "");
+  EXPECT_THAT(Events()[0].text, HasSubstr("it claims to be \"tempo\""));
+  for (size_t i = 0; i < Refusals::kKnownMax; ++i) {
+    refusals_.Note({"unknown_ca", "text", "", absl::StrCat("10.1.", i / 250, ".", i % 250)});
+  }
+  EXPECT_TRUE(events_->Flush(absl::Seconds(20)));
+  EXPECT_EQ(events_->written(), Refusals::kKnownMax);
+  refusals_.Note({"revoked", "text", "parasect", "10.235.0.3"});
+  EXPECT_TRUE(events_->Flush(absl::Seconds(20)));
+  EXPECT_EQ(events_->written(), Refusals::kKnownMax + 1);
+}
+
 TEST_F(GateTest, WhereARefusalCameFromIsKnownByWhoHasNotProvedItself) {
   const Peer nobody;  // before the call has reached anybody
   newcomers_.Arrived(1, "10.235.0.66", 1000);
