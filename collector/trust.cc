@@ -49,6 +49,7 @@ Trust::Trust(TrustParts parts)
     : parts_(std::move(parts)),
       joins_(kJoinsPerMinute / 60, kJoinsBurst, parts_.clock),
       joins_of_all_(kJoinsPerSecondOfAll, kJoinsPerSecondOfAll, parts_.clock),
+      renewals_(kRenewalsPerHour / 3600, kRenewalsPerHour, parts_.clock),
       trim_at_(parts_.clock.SteadyNow()) {
   if (parts_.tls != nullptr) {
     parts_.gate.SetAnchors(*parts_.tls->current()->anchors);
@@ -207,9 +208,22 @@ absl::StatusOr<v1::JoinReply> Trust::Join(const v1::JoinRequest& request,
   return reply;
 }
 
+bool Trust::MayRenew(const Identity& caller, const std::string& address) {
+  if (renewals_.Allow(absl::StrCat(RoleName(caller.role), " ", caller.name))) return true;
+  parts_.refusals.Note({"renewal_rate", "too many renewals", caller.name, address});
+  return false;
+}
+
 absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
                                             const std::string& certificate) {
   if (!caller.verified) return absl::FailedPreconditionError("there is no certificate to renew");
+  const absl::Time due = RenewalTime(caller.check.facts, 0) - kRenewEarly;
+  if (parts_.clock.Now() < due) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the certificate may be renewed from ",
+                     absl::FormatTime("%Y-%m-%d", due, absl::UTCTimeZone()),
+                     " on; this clock is the collector's"));
+  }
   FLEET_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfCertificate(certificate));
   FLEET_ASSIGN_OR_RETURN(const std::string renewed, Issue(public_key, caller.role, caller.name));
   FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(renewed));

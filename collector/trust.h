@@ -50,6 +50,12 @@ class Trust {
   static constexpr double kJoinsBurst = 10;
   static constexpr double kJoinsPerSecondOfAll = 50;
 
+  /// Certificates that one member may ask for in the place of its own: one is enough, and what is
+  /// asked for again was lost on the way.
+  static constexpr double kRenewalsPerHour = 6;
+  /// So long before the time at which members ask, for those whose clock is ahead.
+  static constexpr absl::Duration kRenewEarly = absl::Hours(48);
+
   explicit Trust(TrustParts parts);
   /// Ends the thread; what waits is answered first.
   ~Trust();
@@ -60,6 +66,10 @@ class Trust {
   /// Whether somebody at `address` may try to join now; counted and noted if not.
   bool MayJoin(const std::string& address);
   absl::StatusOr<v1::JoinReply> Join(const v1::JoinRequest& request, const std::string& address);
+  /// Whether this member may ask for another certificate now; counted and noted if not. To be asked
+  /// before its call waits for the thread, which is the admins' too.
+  bool MayRenew(const Identity& caller, const std::string& address);
+  /// Errors: kFailedPrecondition for a certificate that is good for long yet.
   absl::StatusOr<v1::RenewReply> Renew(const Identity& caller, const std::string& certificate);
   absl::StatusOr<v1::EnrollReply> Enroll(const Identity& caller, const v1::EnrollRequest& request);
   absl::StatusOr<v1::RevokeReply> Revoke(const Identity& caller, const v1::RevokeRequest& request);
@@ -84,6 +94,7 @@ class Trust {
   TrustParts parts_;
   RateLimiter joins_;
   RateLimiter joins_of_all_;
+  RateLimiter renewals_;
   SteadyTime trim_at_;
 
   Mutex mutex_;

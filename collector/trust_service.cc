@@ -59,6 +59,13 @@ grpc::ServerUnaryReactor* TrustService::Join(grpc::CallbackServerContext* contex
 
 grpc::ServerUnaryReactor* TrustService::Renew(grpc::CallbackServerContext* context,
                                               const v1::RenewRequest*, v1::RenewReply* reply) {
+  const absl::StatusOr<Identity> member = gate_.Identify(PeerOf(*context));
+  if (member.ok() && member->verified && !trust_.MayRenew(*member, PeerOf(*context).address)) {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(ToGrpc(
+        absl::ResourceExhaustedError("refused (renewal_rate): too many renewals; wait an hour")));
+    return reactor;
+  }
   return Answer(context, reply,
                 [this, certificate = PeerOf(*context).certificate](const Identity& caller) {
                   return trust_.Renew(caller, certificate);

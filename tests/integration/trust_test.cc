@@ -130,6 +130,16 @@ class TrustTest : public ::testing::Test {
   TestAgent::Options Agent(const TlsIdentity& tls) {
     return {.port = collector_->grpc_address().port, .host = "", .tls = tls, .clock = &clock_};
   }
+  /// Two months, after which a member's certificate is renewed; the collector's and the admin's
+  /// are.
+  void AdvanceToRenewal(const TlsIdentity& member) {
+    clock_.Advance(absl::Hours(24 * 60));
+    admin_ = ca_.Issue(Role::kAdmin, "rado", absl::ZeroDuration(), absl::Hours(24 * 100));
+    EXPECT_TRUE(test::WaitFor([&] {
+      clock_.Advance(Trust::kRefreshEvery);
+      return TryAgent(member).ok();
+    }));
+  }
   absl::Status TryAgent(const TlsIdentity& tls) {
     TestAgent agent(Agent(tls));
     return agent.Connect();
@@ -141,7 +151,7 @@ class TrustTest : public ::testing::Test {
   test::TempDir dir_;
   test::FakeClock clock_;
   TestCa ca_{clock_.Now()};
-  const TlsIdentity admin_ = ca_.Issue(Role::kAdmin, "rado");
+  TlsIdentity admin_ = ca_.Issue(Role::kAdmin, "rado");
   bool with_issuer_ = true;
   std::unique_ptr<Collector> collector_;
 };
@@ -341,8 +351,11 @@ TEST_F(TrustTest, UndoDoesNotRestoreWhatWasRevokedBefore) {
 
 TEST_F(TrustTest, RenewsForTheSameKeyAndName) {
   const TlsIdentity tempo = Member("tempo");
-  clock_.Advance(absl::Hours(24 * 10));
   v1::RenewReply reply;
+  EXPECT_THAT(Call(With(tempo), &v1::Trust::Stub::Renew, v1::RenewRequest(), &reply),
+              HasCode(absl::StatusCode::kFailedPrecondition))
+      << "it is good for three months";
+  AdvanceToRenewal(tempo);
   TlsIdentity renewed = tempo;
   ASSERT_THAT(Call(With(tempo), &v1::Trust::Stub::Renew, v1::RenewRequest(), &reply), IsOk());
   renewed.cert = reply.certificate();
@@ -356,6 +369,20 @@ TEST_F(TrustTest, RenewsForTheSameKeyAndName) {
   EXPECT_THAT(TryAgent(tempo), HasCode(absl::StatusCode::kUnauthenticated));
   EXPECT_THAT(Call(With(renewed), &v1::Trust::Stub::Renew, v1::RenewRequest(), &reply),
               HasCode(absl::StatusCode::kUnauthenticated));
+}
+
+TEST_F(TrustTest, AMemberThatRenewsWithoutEndIsInNobodysWay) {
+  const TlsIdentity tempo = Member("tempo");
+  AdvanceToRenewal(tempo);
+  v1::RenewReply reply;
+  int renewed = 0;
+  for (int i = 0; i < 20; ++i) {
+    renewed += Call(With(tempo), &v1::Trust::Stub::Renew, v1::RenewRequest(), &reply).ok() ? 1 : 0;
+  }
+  EXPECT_EQ(renewed, Trust::kRenewalsPerHour);
+  EXPECT_THAT(SelfMetrics(),
+              HasSubstr("fleet_collector_rejected_total{reason=\"renewal_rate\"} 14"));
+  EXPECT_THAT(Enroll("parasect"), IsOk());
 }
 
 TEST_F(TrustTest, ListsWhoHasWhichCertificate) {
