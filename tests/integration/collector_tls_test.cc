@@ -23,6 +23,7 @@
 #include "tests/support/matchers.h"
 #include "tests/support/process.h"
 #include "tests/support/raw_http.h"
+#include "tests/support/temp_host.h"
 #include "tests/support/test_agent.h"
 #include "tests/support/test_ca.h"
 
@@ -32,6 +33,7 @@ namespace {
 using ::fleet::test::HasCode;
 using ::fleet::test::IsOk;
 using ::fleet::test::MakeReport;
+using ::fleet::test::MetricIn;
 using ::fleet::test::StatusIs;
 using ::fleet::test::TestAgent;
 using ::fleet::test::TestCa;
@@ -68,6 +70,7 @@ class CollectorTlsTest : public ::testing::Test {
     CollectorOptions options;
     options.grpc = {"127.0.0.1", 0};
     options.http = {"127.0.0.1", 0};
+    options.data_dir = DataDir();
     options.connections.handshakes_per_second = 1e6;
     options.connections.handshakes_burst = 1e6;
     options.connections.per_address = 1000;
@@ -79,6 +82,8 @@ class CollectorTlsTest : public ::testing::Test {
     ASSERT_THAT(started, IsOk());
     collector_ = *std::move(started);
   }
+  /// Where it keeps things; empty: nowhere.
+  virtual std::string DataDir() { return ""; }
   TestAgent::Options Agent(const std::string& host, const TlsIdentity& tls) {
     return {.port = collector_->grpc_address().port, .host = host, .tls = tls, .clock = &clock_};
   }
@@ -218,7 +223,7 @@ TEST_F(CollectorTlsTest, ARevokedHostThatReadsNothingIsHeardNoLongerAndEnded) {
     return stream->Write(next);
   };
   const auto taken = [&] {
-    return test::MetricIn(SelfMetrics(), "fleet_collector_reports_total{lane=\"live\"}");
+    return MetricIn(SelfMetrics(), "fleet_collector_reports_total{lane=\"live\"}");
   };
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(send());
   ASSERT_TRUE(test::WaitFor([&] { return taken() == 100; }));
@@ -226,11 +231,55 @@ TEST_F(CollectorTlsTest, ARevokedHostThatReadsNothingIsHeardNoLongerAndEnded) {
   while (send()) {
   }
   EXPECT_EQ(taken(), 100);
-  EXPECT_TRUE(test::WaitFor([&] {
-    return test::MetricIn(SelfMetrics(), "fleet_collector_streams{lane=\"live\"}") == 0;
-  }));
+  EXPECT_TRUE(test::WaitFor(
+      [&] { return MetricIn(SelfMetrics(), "fleet_collector_streams{lane=\"live\"}") == 0; }));
   context.TryCancel();
   EXPECT_FALSE(stream->Finish().ok());
+}
+
+class KeepingCollectorTlsTest : public CollectorTlsTest {
+ protected:
+  std::string DataDir() override { return dir_ / "data"; }
+  const test::TempDir dir_;
+};
+
+TEST_F(KeepingCollectorTlsTest, AnExportEndsWithItsReadersTrust) {
+  {
+    TestAgent tempo(Agent("tempo", ca_.Issue(Role::kAgent, "tempo")));
+    ASSERT_THAT(tempo.Connect(), IsOk());
+    ASSERT_THAT(tempo.SendMessage(tempo.Encode(MakeReport("disk", 1)), false), IsOk());
+    ASSERT_TRUE(test::WaitFor([&] {
+      clock_.Advance(absl::Milliseconds(100));
+      return MetricIn(SelfMetrics(), "fleet_collector_journal_files{part=\"hosts\"}") > 0;
+    }));
+  }
+  const auto read_all = [](grpc::ClientReader<v1::ExportChunk>& stream) {
+    v1::ExportChunk chunk;
+    while (stream.Read(&chunk)) {
+    }
+    return stream.Finish();
+  };
+  const TlsIdentity rado = ca_.Issue(Role::kAdmin, "rado");
+  for (const bool reads : {true, false}) {
+    SCOPED_TRACE(reads);
+    const TlsIdentity anna = ca_.Issue(Role::kAdmin, "anna");
+    const auto stub = v1::History::NewStub(Channel(anna, 5));  // the first piece does not fit
+    grpc::ClientContext context;
+    const auto stream = stub->Export(&context, v1::ExportRequest());
+    stream->WaitForInitialMetadata();  // which comes with the first piece
+    Revoke(anna);
+    if (reads) {
+      const grpc::Status status = read_all(*stream);
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << status.error_message();
+    }
+    // Nor is it in the way of the next, though it takes nothing.
+    grpc::ClientContext next;
+    next.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
+    const auto after = v1::History::NewStub(Channel(rado))->Export(&next, v1::ExportRequest());
+    EXPECT_TRUE(read_all(*after).ok());
+    context.TryCancel();
+    if (!reads) stream->Finish();
+  }
 }
 
 TEST_F(CollectorTlsTest, EachMethodHasItsRoles) {
