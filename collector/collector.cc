@@ -266,6 +266,7 @@ absl::Status RunningCollector::OpenWeb() {
     if (keep_ != nullptr) keep_->AddNotes(notes);
     probes_->AddNotes(notes);
     publisher_->AddNotes(notes);
+    trust_->AddNotes(notes);
   });
   announce_ = std::make_unique<AnnounceService>(*announcements_, *web_, *events_, clock_, *gate_);
   return absl::OkStatus();

@@ -47,6 +47,7 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
     FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(issuer->certificate_pem));
     if (!facts.is_ca) return absl::FailedPreconditionError("trust.issuer_cert is no CA");
     next->issuer_serial = facts.serial;
+    next->issuer_end = facts.not_after;
   }
   const std::string helpers = issuer.has_value() ? issuer->certificate_pem : "";
   absl::StatusOr<TrustAnchors> anchors = TrustAnchors::Parse(texts.ca, helpers);
@@ -58,6 +59,10 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
   const PeerCheck check = anchors->VerifyRole(texts.cert, texts.cert, within, Role::kCollector);
   if (!check.ok()) return absl::FailedPreconditionError(absl::StrCat("tls.cert: ", check.text));
   FLEET_ASSIGN_OR_RETURN(next->root, FindCertificate(texts.ca, check.root_fingerprint));
+  if (issuer.has_value()) {
+    FLEET_ASSIGN_OR_RETURN(const CertificateFacts root, ReadCertificate(next->root));
+    next->issuer_end = std::min(next->issuer_end, root.not_after);
+  }
   // The root comes along, so that who knows only its fingerprint can check the rest.
   next->chain = absl::StrCat(texts.cert, "\n", next->root);
   next->ca = texts.ca;
@@ -96,6 +101,9 @@ absl::Status ServerTls::Reload() {
 
 absl::Status ServerTls::RenewOwn() {
   const std::shared_ptr<const Current> now = current();
+  if (clock_.Now() >= now->issuer_end) {
+    return absl::FailedPreconditionError("the fleet's CA has ended; see Rotate in operating.md");
+  }
   CertificateSpec spec;
   spec.common_name = spec.name = now->own.name;
   spec.role = Role::kCollector;
@@ -113,7 +121,7 @@ absl::Status ServerTls::RenewOwn() {
     stamp_ = Stamp();
   }
   log::Info("the collector's own certificate is renewed",
-            {{"until", absl::FormatTime(spec.not_after)}});
+            {{"until", absl::FormatTime(current()->own.not_after)}});
   return absl::OkStatus();
 }
 

@@ -30,6 +30,8 @@ class ServerTls {
     std::optional<TrustAnchors> anchors;
     std::optional<Issuer> issuer;
     std::string issuer_serial;  // empty: no issuer
+    // When the issuing CA or the root ends, the first of both; with it all that they made.
+    absl::Time issuer_end = absl::InfiniteFuture();
   };
 
   /// Errors: kFailedPrecondition when the texts cannot be used: no key pair, or the certificate is

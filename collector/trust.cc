@@ -16,6 +16,7 @@ namespace fleet::collector {
 namespace {
 
 constexpr size_t kRequestBytesMax = 16 << 10;
+constexpr size_t kNameBytesMax = 64;     // of a common name (X.520's ub-common-name)
 constexpr size_t kSerialDigitsMax = 40;  // 20 bytes, as RFC 5280 allows
 
 double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
@@ -33,6 +34,10 @@ absl::StatusOr<Role> MemberRole(absl::string_view text) {
 }
 
 absl::Status CheckName(absl::string_view name) {
+  if (name.size() > kNameBytesMax) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Quote(name), " is too long for a certificate: at most ", kNameBytesMax, " bytes"));
+  }
   if (IsHostName(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(Quote(name), " is no name: letters, digits, '-', '_' and '.'"));
@@ -41,6 +46,13 @@ absl::Status CheckName(absl::string_view name) {
 /// The host that an event is about: an admin is none.
 std::string HostOf(Role role, const std::string& name) {
   return role == Role::kAgent ? name : std::string();
+}
+
+std::string CaEnd(absl::Time end) {
+  return absl::StrCat("the fleet's CA ends on ",
+                      absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone()),
+                      ", and every certificate with it: make another (fleetctl ca issuing; Rotate "
+                      "in operating.md)");
 }
 
 }  // namespace
@@ -113,6 +125,9 @@ void Trust::Refresh() {
   for (const std::string& host : parts_.store.RetiredHosts()) parts_.forget(host);
   if (parts_.clock.SteadyNow() < trim_at_) return;
   trim_at_ = SteadyAfter(parts_.clock.SteadyNow(), kTrimEvery);
+  std::vector<std::string> notes;
+  AddNotes(notes);
+  for (const std::string& note : notes) log::Warning(note, {});
   const absl::Status trimmed = parts_.store.Trim();
   if (!trimmed.ok()) log::Warning("the trust database is not trimmed", {{"error", trimmed}});
 }
@@ -129,6 +144,12 @@ void Trust::Tell(const std::string& kind, const std::string& host, const std::st
   parts_.events.Append(std::move(event));
 }
 
+void Trust::AddNotes(std::vector<std::string>& notes) const {
+  if (parts_.tls == nullptr) return;
+  const absl::Time end = parts_.tls->current()->issuer_end;
+  if (end - parts_.clock.Now() < kCaNoteBefore) notes.push_back(CaEnd(end));
+}
+
 absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Trust::Issuing() const {
   const auto now = parts_.tls == nullptr ? nullptr : parts_.tls->current();
   if (now == nullptr || !now->issuer.has_value()) {
@@ -140,6 +161,9 @@ absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Trust::Issuing() const
         absl::StrCat("the issuing CA ", now->issuer_serial,
                      " is revoked: give the collector another one (fleetctl ca issuing)"));
   }
+  if (now->issuer_end - parts_.clock.Now() < std::min(kLifeMin, parts_.certificate_lifetime)) {
+    return absl::FailedPreconditionError(CaEnd(now->issuer_end));
+  }
   return now;
 }
 
@@ -149,8 +173,9 @@ absl::StatusOr<std::string> Trust::Issue(const std::string& public_key, Role rol
   CertificateSpec spec;
   spec.common_name = spec.name = name;
   spec.role = role;
-  spec.not_before = parts_.clock.Now() - kBackdate;
-  spec.not_after = parts_.clock.Now() + parts_.certificate_lifetime;
+  const absl::Time now = parts_.clock.Now();
+  spec.not_before = now - kBackdate;
+  spec.not_after = now + parts_.certificate_lifetime;
   FLEET_ASSIGN_OR_RETURN(const std::string certificate,
                          IssueCertificate(public_key, spec, *tls->issuer));
   return absl::StrCat(certificate, tls->issuer->certificate_pem);

@@ -5,6 +5,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "collector/events.h"
@@ -56,6 +57,11 @@ class Trust {
   /// So long before the time at which members ask, for those whose clock is ahead.
   static constexpr absl::Duration kRenewEarly = absl::Hours(48);
 
+  /// What a certificate is good for at least, unless all are made for less.
+  static constexpr absl::Duration kLifeMin = absl::Hours(24 * 30);
+  /// So long before the end of the fleet's CA it is spoken of.
+  static constexpr absl::Duration kCaNoteBefore = absl::Hours(24 * 180);
+
   explicit Trust(TrustParts parts);
   /// Ends the thread; what waits is answered first.
   ~Trust();
@@ -76,11 +82,14 @@ class Trust {
   absl::StatusOr<v1::RetireReply> Retire(const Identity& caller, const v1::RetireRequest& request);
   absl::StatusOr<v1::CertificatesReply> Certificates();
 
+  /// Adds a line when the fleet's CA ends soon.
+  void AddNotes(std::vector<std::string>& notes) const;
+
  private:
   void Work(const std::stop_token& stop);
   void Refresh();
   /// Who issues here now. Errors: kFailedPrecondition without an issuing key, or when that CA is
-  /// revoked.
+  /// revoked or too near its end.
   absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Issuing() const;
   /// Whether anybody here has heard of a host. Errors: of the database.
   absl::StatusOr<bool> Knows(const std::string& host) const;

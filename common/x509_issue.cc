@@ -172,7 +172,10 @@ absl::StatusOr<std::string> IssueCertificate(absl::string_view public_key,
   const KeyPtr key(
       ::d2i_PUBKEY(nullptr, &der, static_cast<long>(public_key.size())));  // NOLINT: its type
   if (key == nullptr) return OpenSslError("no public key");
-  return Sign(key.get(), spec, certificates.front().get(), issuer_key.get());
+  FLEET_ASSIGN_OR_RETURN(const CertificateFacts by, ReadCertificate(issuer.certificate_pem));
+  CertificateSpec within = spec;
+  within.not_after = std::min(spec.not_after, by.not_after);
+  return Sign(key.get(), within, certificates.front().get(), issuer_key.get());
 }
 
 absl::StatusOr<std::string> IssueRoot(absl::string_view key_pem, const CertificateSpec& spec) {

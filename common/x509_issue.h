@@ -43,9 +43,10 @@ struct Issuer {
   std::string key_pem;
 };
 
-/// A certificate for `public_key`, with a random serial of 127 bits. Without an `issuer` the key
-/// must be private and signs itself: a root. Errors: kInvalidArgument for texts that cannot be
-/// used, or an issuer whose key is not its own.
+/// A certificate for `public_key`, with a random serial of 127 bits. It ends with its issuer at the
+/// latest: what outlived it would be good for nothing. Without an `issuer` the key must be private
+/// and signs itself: a root. Errors: kInvalidArgument for texts that cannot be used, or an issuer
+/// whose key is not its own.
 absl::StatusOr<std::string> IssueCertificate(absl::string_view public_key,
                                              const CertificateSpec& spec, const Issuer& issuer);
 absl::StatusOr<std::string> IssueRoot(absl::string_view key_pem, const CertificateSpec& spec);

@@ -60,13 +60,17 @@ int Issuing(const Arguments& arguments) {
     std::cout << "    openssl x509 -noout -serial -in " << kCollectorTls
               << "/issuer.pem    # the former one's, to be noted\n";
   }
-  std::cout << InstallLines(arguments.directory)
-            << "\nThe collector takes it over within seconds. Certificates of the former issuing "
-               "CA stay good until they\nend. When its key was stolen, make yourself a certificate "
-               "of the new one there, and end the former one:\n\n    fleetctl ca admin "
-            << Environment("USER", "NAME") << "\n    fleetctl revoke "
-            << (former->empty() ? "SERIAL" : *former)
-            << "\n\nThen every host and every other admin joins again.\n";
+  std::cout
+      << InstallLines(arguments.directory)
+      << "\nThe collector takes it over within seconds. Certificates of the former issuing "
+         "CA stay good until they\nend. When its key was stolen, the thief can pose as your "
+         "collector: "
+         "only another root ends that (Rotate in\noperating.md). To keep his members out until "
+         "then, make yourself a certificate of the new CA there, and\nend the former one:\n\n"
+         "    fleetctl ca admin "
+      << Environment("USER", "NAME") << "\n    fleetctl revoke "
+      << (former->empty() ? "SERIAL" : *former)
+      << "\n\nThen every host and every other admin joins again.\n";
   return 0;
 }
 

@@ -9,7 +9,9 @@
 #include <set>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_join.h"
 #include "collector/collector.h"
+#include "collector/trust.h"
 #include "common/client_credentials.h"
 #include "common/segment/encoder.h"
 #include "fleet/v1/announce.grpc.pb.h"
@@ -235,6 +237,59 @@ TEST_F(CollectorTlsTest, ARevokedHostThatReadsNothingIsHeardNoLongerAndEnded) {
       [&] { return MetricIn(SelfMetrics(), "fleet_collector_streams{lane=\"live\"}") == 0; }));
   context.TryCancel();
   EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_F(CollectorTlsTest, TheEndOfTheCaIsSaidInTimeAndNothingShortLivedIsMade) {
+  const TlsIdentity rado =
+      ca_.Issue(Role::kAdmin, "rado", absl::ZeroDuration(), absl::Hours(24 * 1000));
+  const auto status = [&] {
+    std::string notes;
+    grpc::ClientContext context;
+    v1::StatusReply reply;
+    if (v1::Fleet::NewStub(Channel(rado))->Status(&context, {})->Read(&reply)) {
+      notes = absl::StrJoin(reply.notes(), ";");
+    }
+    return notes;
+  };
+  const auto enroll = [&] {
+    grpc::ClientContext context;
+    v1::EnrollRequest request;
+    request.set_role("agent");
+    request.set_name("parasect");
+    v1::EnrollReply reply;
+    return v1::Trust::NewStub(Channel(rado))->Enroll(&context, request, &reply);
+  };
+  // The CA of these tests lives for a year. The collector renews its own certificate meanwhile.
+  const auto pass = [&](int days) {
+    for (int day = 0; day < days; day += 20) {
+      clock_.Advance(absl::Hours(24 * 20));
+      EXPECT_TRUE(test::WaitFor([&] {
+        clock_.Advance(Trust::kRefreshEvery);
+        return enroll().error_code() != grpc::StatusCode::UNAVAILABLE;
+      }));
+    }
+  };
+  EXPECT_EQ(status(), "");
+  EXPECT_TRUE(enroll().ok());
+  pass(200);
+  EXPECT_THAT(status(), HasSubstr("the fleet's CA ends on 2024-11-13"));
+  EXPECT_TRUE(enroll().ok());
+  pass(140);
+  EXPECT_EQ(enroll().error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(enroll().error_message(), HasSubstr("fleetctl ca issuing"));
+}
+
+TEST_F(CollectorTlsTest, ANameThatNoCertificateHoldsIsRefusedBeforeThereIsAToken) {
+  const auto stub = v1::Trust::NewStub(Channel(ca_.Issue(Role::kAdmin, "rado")));
+  for (const size_t length : {64, 65}) {
+    grpc::ClientContext context;
+    v1::EnrollRequest request;
+    request.set_role("agent");
+    request.set_name(std::string(length, 'x'));
+    v1::EnrollReply reply;
+    const grpc::Status status = stub->Enroll(&context, request, &reply);
+    EXPECT_EQ(status.ok(), length == 64) << status.error_message();
+  }
 }
 
 class KeepingCollectorTlsTest : public CollectorTlsTest {

@@ -63,11 +63,25 @@ TEST_F(X509Test, DatesAreJudgedByTheGivenClock) {
   EXPECT_EQ(late.text, "the certificate ended on 2023-12-14 22:13 UTC");
   const PeerCheck early = Verify(tempo, ca_.ca(), now_ - absl::Hours(49));
   EXPECT_EQ(early.distrust, Distrust::kNotYetValid);
-  // The issuing CA ends before the leaf does.
+}
+
+TEST_F(X509Test, NothingOutlivesItsCa) {
   CertificateSpec spec = ca_.Spec(Role::kAgent, "tempo");
   spec.not_after = now_ + absl::Hours(24 * 800);
-  const TlsIdentity longer = ca_.IssueAs(spec, ca_.issuing(), ca_.issuing().certificate_pem);
-  const PeerCheck by_ca = Verify(longer, ca_.ca(), now_ + absl::Hours(24 * 400));
+  const TlsIdentity clamped = ca_.IssueAs(spec, ca_.issuing(), ca_.issuing().certificate_pem);
+  EXPECT_EQ(ReadCertificate(clamped.cert)->not_after, now_ + absl::Hours(24 * 365));
+  // One made by a CA of the same key that lives longer ends with the CA that is believed.
+  CertificateSpec root = spec;
+  root.role.reset();
+  root.ca_path_length = 1;
+  root.common_name = "root";
+  const std::string key = MakeKey();
+  const Issuer longer{*IssueRoot(key, root), key};
+  root.not_after = now_ + absl::Hours(24 * 400);
+  const std::string believed = *IssueRoot(key, root);
+  const TlsIdentity tempo = ca_.IssueAs(spec, longer, "");
+  EXPECT_TRUE(Verify(tempo, believed, now_ + absl::Hours(24 * 399)).ok());
+  const PeerCheck by_ca = Verify(tempo, believed, now_ + absl::Hours(24 * 401));
   EXPECT_EQ(by_ca.distrust, Distrust::kExpired);
   EXPECT_THAT(by_ca.text, HasSubstr("of its CA"));
 }
