@@ -62,18 +62,21 @@ absl::Status Insert(Database& database, const CertificateFacts& facts) {
       .status();
 }
 
-/// Revokes all of a name that is not revoked yet. Inside a transaction.
+/// Revokes all of a name that is not revoked yet. What a retirement has revoked is revoked for this
+/// reason from now on: taking the retirement back must not restore it. Inside a transaction.
 absl::StatusOr<std::vector<std::string>> RevokeAll(Database& database, Role role,
                                                    absl::string_view name, absl::Time now,
                                                    absl::string_view why) {
   std::vector<std::string> serials;
-  FLEET_RETURN_IF_ERROR(database.Query(
-      "SELECT serial FROM certificates WHERE role = ? AND name = ? AND revoked IS NULL "
-      "AND not_after >= ?",
-      {RoleName(role), name, now}, [&](const SqlRow& row) { serials.push_back(row.Text(0)); }));
+  FLEET_RETURN_IF_ERROR(
+      database.Query("SELECT serial FROM certificates WHERE role = ? AND name = ? "
+                     "AND (revoked IS NULL OR why = ?) AND not_after >= ?",
+                     {RoleName(role), name, kWhyRetired, now},
+                     [&](const SqlRow& row) { serials.push_back(row.Text(0)); }));
   for (const std::string& serial : serials) {
     FLEET_RETURN_IF_ERROR(database
-                              .Run("UPDATE certificates SET revoked = ?, why = ? WHERE serial = ?",
+                              .Run("UPDATE certificates SET revoked = COALESCE(revoked, ?), "
+                                   "why = ? WHERE serial = ?",
                                    {now, why, serial})
                               .status());
   }
@@ -227,9 +230,9 @@ absl::StatusOr<std::optional<CertificateRecord>> TrustStore::RevokeSerial(absl::
         database_
             ->Run("INSERT INTO certificates(serial, role, name, revoked, why) "
                   "VALUES(?1, '', '', ?2, ?3) ON CONFLICT(serial) DO UPDATE SET "
-                  "revoked = COALESCE(revoked, ?2), why = CASE WHEN revoked IS NULL THEN ?3 ELSE "
-                  "why END",
-                  {serial, clock_.Now(), why})
+                  "revoked = COALESCE(revoked, ?2), why = CASE WHEN revoked IS NULL OR why = ?4 "
+                  "THEN ?3 ELSE why END",
+                  {serial, clock_.Now(), why, kWhyRetired})
             .status());
     FLEET_RETURN_IF_ERROR(database_->Query(
         "SELECT serial, role, name, not_before, not_after, revoked, why FROM certificates "

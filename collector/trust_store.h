@@ -80,10 +80,12 @@ class TrustStore {
   /// Notes a certificate that we issued or have seen; nothing changes when it is known.
   absl::Status Record(const CertificateFacts& facts);
 
-  /// Revokes every certificate of a name that is known and not over. Returns their serials.
+  /// Revokes every certificate of a name that is known and not over, for good also those that a
+  /// retirement has revoked. Returns their serials.
   absl::StatusOr<std::vector<std::string>> RevokeName(Role role, absl::string_view name,
                                                       absl::string_view why);
-  /// Revokes one certificate, known or not. Returns what is known of it.
+  /// Revokes one certificate, known or not; for good also one that a retirement has revoked.
+  /// Returns what is known of it.
   absl::StatusOr<std::optional<CertificateRecord>> RevokeSerial(absl::string_view serial,
                                                                 absl::string_view why);
 
