@@ -85,7 +85,7 @@ absl::Status WriteIdentity(const IdentityPaths& paths, const ClientTls& tls) {
     FLEET_RETURN_IF_ERROR(MakePrivateDirectory(DirectoryOf(*path)));
   }
   FLEET_RETURN_IF_ERROR(WritePrivateFile(paths.ca, tls.ca));
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(paths.key, tls.key));
+  FLEET_RETURN_IF_ERROR(WritePrivateFile(paths.key, tls.key, FileKind::kKey));
   return WritePrivateFile(paths.cert, tls.cert);
 }
 

@@ -8,7 +8,6 @@
 #include <cstdio>
 
 #include "absl/strings/str_cat.h"
-#include "common/scoped_fd.h"
 #include "common/status_macros.h"
 
 namespace fleet {
@@ -18,15 +17,22 @@ absl::Status Failed(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
 }
 
-absl::Status WriteAll(int fd, absl::string_view text, const std::string& path) {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(fd, text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return Failed("write", path);
-    text.remove_prefix(static_cast<size_t>(wrote));
+/// Gives `fd`, which is to replace `name`, the owner and the mode that it is to have.
+absl::Status Dress(int fd, const OwnedDirectory& directory, const std::string& name, FileKind kind,
+                   const std::string& path) {
+  struct stat like = {};
+  mode_t mode = 0600;
+  if (::fstatat(directory.fd.get(), name.c_str(), &like, AT_SYMLINK_NOFOLLOW) == 0 &&
+      S_ISREG(like.st_mode)) {
+    mode = like.st_mode & (kind == FileKind::kKey ? 0600 : 0777);
+  } else if (::fstat(directory.fd.get(), &like) != 0) {
+    return Failed("stat", DirectoryOf(path));
   }
-  if (::fsync(fd) != 0) return Failed("fsync", path);
-  return absl::OkStatus();
+  // Only root can give a file away; anybody else's is their own already.
+  if (::geteuid() == 0 && directory.user.uid == 0 && ::fchown(fd, like.st_uid, like.st_gid) != 0) {
+    return Failed("chown", path);
+  }
+  return ::fchmod(fd, mode) == 0 ? absl::OkStatus() : Failed("chmod", path);
 }
 
 }  // namespace
@@ -37,48 +43,68 @@ std::string DirectoryOf(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-absl::Status WritePrivateFile(const std::string& path, absl::string_view text) {
-  const std::string directory = DirectoryOf(path);
-  const std::string partial = path + ".new";
-  struct stat like = {};
-  mode_t mode = 0600;
-  if (::stat(path.c_str(), &like) == 0) {
-    mode = like.st_mode & 07777;
-  } else if (::stat(directory.c_str(), &like) != 0) {
-    return Failed("stat", directory);
+absl::StatusOr<PendingFile> PendingFile::Create(const std::string& path, FileKind kind,
+                                                absl::string_view suffix) {
+  PendingFile file;
+  file.path_ = path;
+  file.name_ = path.substr(path.rfind('/') + 1);
+  file.partial_ = absl::StrCat(file.name_, suffix);
+  FLEET_ASSIGN_OR_RETURN(file.directory_, OpenOwnedDirectory(DirectoryOf(path), false));
+  const ActingAs acting(file.directory_.user);
+  FLEET_RETURN_IF_ERROR(acting.status());
+  const int directory = file.directory_.fd.get();
+  ::unlinkat(directory, file.partial_.c_str(), 0);
+  file.fd_ = ScopedFd(::openat(directory, file.partial_.c_str(),
+                               O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.fd_.valid()) return Failed("create", absl::StrCat(path, suffix));
+  FLEET_RETURN_IF_ERROR(Dress(file.fd_.get(), file.directory_, file.name_, kind, path));
+  return file;
+}
+
+PendingFile::~PendingFile() {
+  if (!fd_.valid()) return;
+  const ActingAs acting(directory_.user);
+  ::unlinkat(directory_.fd.get(), partial_.c_str(), 0);
+}
+
+absl::Status PendingFile::Reserve(size_t bytes) {
+  errno = ::posix_fallocate(fd_.get(), 0, static_cast<off_t>(bytes));
+  return errno == 0 ? absl::OkStatus() : Failed("write", path_);
+}
+
+absl::Status PendingFile::Write(absl::string_view text) {
+  off_t at = 0;
+  while (!text.empty()) {
+    const ssize_t wrote = ::pwrite(fd_.get(), text.data(), text.size(), at);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return Failed("write", path_);
+    text.remove_prefix(static_cast<size_t>(wrote));
+    at += wrote;
   }
-  ::unlink(partial.c_str());
-  const ScopedFd fd(
-      ::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd.valid()) return Failed("create", partial);
-  absl::Status status = WriteAll(fd.get(), text, partial);
-  // Only root can give a file away; anybody else's is their own already.
-  if (status.ok() && ::geteuid() == 0 && ::fchown(fd.get(), like.st_uid, like.st_gid) != 0) {
-    status = Failed("chown", partial);
+  if (::ftruncate(fd_.get(), at) != 0) return Failed("write", path_);
+  return ::fsync(fd_.get()) == 0 ? absl::OkStatus() : Failed("fsync", path_);
+}
+
+absl::Status PendingFile::Commit() {
+  const ActingAs acting(directory_.user);
+  const int directory = directory_.fd.get();
+  if (::renameat(directory, partial_.c_str(), directory, name_.c_str()) != 0) {
+    return Failed("rename", path_);
   }
-  if (status.ok() && ::fchmod(fd.get(), mode) != 0) status = Failed("chmod", partial);
-  if (status.ok() && ::rename(partial.c_str(), path.c_str()) != 0)
-    status = Failed("rename", partial);
-  if (!status.ok()) {
-    ::unlink(partial.c_str());
-    return status;
-  }
-  const ScopedFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!parent.valid() || ::fsync(parent.get()) != 0) return Failed("fsync", directory);
+  fd_.Reset();
+  const ScopedFd parent(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent.valid() || ::fsync(parent.get()) != 0) return Failed("fsync", DirectoryOf(path_));
   return absl::OkStatus();
 }
 
+absl::Status WritePrivateFile(const std::string& path, absl::string_view text, FileKind kind) {
+  FLEET_ASSIGN_OR_RETURN(PendingFile file, PendingFile::Create(path, kind, ".new"));
+  FLEET_RETURN_IF_ERROR(file.Write(text));
+  return file.Commit();
+}
+
 absl::Status MakePrivateDirectory(const std::string& path) {
-  struct stat info = {};
-  if (path.empty() || ::stat(path.c_str(), &info) == 0) return absl::OkStatus();
-  const std::string parent = DirectoryOf(path);
-  FLEET_RETURN_IF_ERROR(MakePrivateDirectory(parent));
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Failed("mkdir", path);
-  if (::geteuid() == 0 && ::stat(parent.c_str(), &info) == 0 &&
-      ::chown(path.c_str(), info.st_uid, info.st_gid) != 0) {
-    return Failed("chown", path);
-  }
-  return absl::OkStatus();
+  return OpenOwnedDirectory(path, true).status();
 }
 
 }  // namespace fleet

@@ -47,7 +47,7 @@ absl::StatusOr<std::string> MakeMember(const std::string& directory, Role role,
   FLEET_ASSIGN_OR_RETURN(const std::string certificate, IssueCertificate(public_key, spec, issuer));
   FLEET_RETURN_IF_ERROR(MakePrivateDirectory(directory));
   FLEET_RETURN_IF_ERROR(WritePrivateFile(directory + "/ca.pem", root_pem));
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(directory + "/key.pem", key));
+  FLEET_RETURN_IF_ERROR(WritePrivateFile(directory + "/key.pem", key, FileKind::kKey));
   FLEET_RETURN_IF_ERROR(
       WritePrivateFile(directory + "/cert.pem", absl::StrCat(certificate, issuer.certificate_pem)));
   FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(certificate));
@@ -68,7 +68,8 @@ absl::Status MakeCollector(const CaLayout& layout, const Issuer& root, absl::str
   FLEET_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfKey(issuing.key_pem));
   FLEET_ASSIGN_OR_RETURN(issuing.certificate_pem, IssueCertificate(public_key, spec, root));
   FLEET_RETURN_IF_ERROR(MakePrivateDirectory(layout.collector));
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(layout.collector + "/issuer.key", issuing.key_pem));
+  FLEET_RETURN_IF_ERROR(
+      WritePrivateFile(layout.collector + "/issuer.key", issuing.key_pem, FileKind::kKey));
   FLEET_RETURN_IF_ERROR(
       WritePrivateFile(layout.collector + "/issuer.pem", issuing.certificate_pem));
   return MakeMember(layout.collector, Role::kCollector, name, issuing, root.certificate_pem, now)
@@ -101,7 +102,7 @@ absl::Status InitCa(const std::string& directory, absl::string_view collector_na
   root.key_pem = MakeKey();
   FLEET_ASSIGN_OR_RETURN(root.certificate_pem, IssueRoot(root.key_pem, spec));
   FLEET_RETURN_IF_ERROR(MakePrivateDirectory(DirectoryOf(layout.root_key)));
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(layout.root_key, root.key_pem));
+  FLEET_RETURN_IF_ERROR(WritePrivateFile(layout.root_key, root.key_pem, FileKind::kKey));
   FLEET_RETURN_IF_ERROR(WritePrivateFile(layout.root_cert, root.certificate_pem));
   FLEET_RETURN_IF_ERROR(MakeCollector(layout, root, collector_name, now));
   return NewAdmin(layout.collector, layout.admin, admin_name, now).status();
