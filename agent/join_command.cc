@@ -37,14 +37,16 @@ int RunJoinCommand(const JoinArguments& arguments, const AgentSettings& settings
     return Fail(absl::InvalidArgumentError(
         "nowhere to keep the certificate: name an agent.yaml with data_dir by --config"));
   }
-  const absl::StatusOr<MemberIdentity> identity = JoinFleet(*token, kJoinTimeout);
+  absl::StatusOr<PendingIdentity> files = PendingIdentity::Create(paths);
+  if (!files.ok()) return Fail(files.status());
+  const absl::StatusOr<MemberIdentity> identity = JoinFleet(*token, files->key(), kJoinTimeout);
   if (!identity.ok()) return Fail(identity.status());
   if (identity->facts.role != Role::kAgent) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat("the token was for the admin ", identity->facts.name,
                      ", and is used up now; make another, and use it with fleetctl join")));
   }
-  const absl::Status written = WriteIdentity(paths, identity->tls);
+  const absl::Status written = files->Commit(identity->tls);
   if (!written.ok()) return Fail(written);
   std::cout << "This host is " << identity->facts.name << " of the fleet until "
             << absl::FormatTime("%Y-%m-%d", identity->facts.not_after, absl::LocalTimeZone())

@@ -2,15 +2,19 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/escape.h"
-#include "common/private_file.h"
 #include "common/status_macros.h"
 #include "common/x509_issue.h"
 #include "fleet/v1/trust.grpc.pb.h"
 
 namespace fleet {
 namespace {
+
+/// Of the files that wait for the collector's answer; a running agent that renews has its own.
+constexpr absl::string_view kJoinSuffix = ".join";
+constexpr absl::string_view kTokenLeft = "; the token is not used up yet";
 
 absl::Status ToStatus(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
@@ -43,9 +47,46 @@ absl::StatusOr<CertificateFacts> CheckReply(const ClientTls& tls) {
 
 }  // namespace
 
-absl::StatusOr<MemberIdentity> JoinFleet(const JoinToken& token, absl::Duration timeout) {
+absl::StatusOr<PendingIdentity> PendingIdentity::Create(const IdentityPaths& paths) {
+  for (const std::string* path : {&paths.ca, &paths.cert, &paths.key}) {
+    if (!absl::StartsWith(*path, "/")) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          Quote(*path), " is no absolute path, and what systemd's LoadCredential gives cannot be ",
+          "written: name absolute paths for ca, cert and key", kTokenLeft));
+    }
+  }
+  const auto create = [&](const std::string& path, FileKind kind) -> absl::StatusOr<PendingFile> {
+    FLEET_RETURN_IF_ERROR(MakePrivateDirectory(DirectoryOf(path)));
+    FLEET_ASSIGN_OR_RETURN(PendingFile file, PendingFile::Create(path, kind, kJoinSuffix));
+    FLEET_RETURN_IF_ERROR(file.Reserve(kCertificateBytesMax));
+    return file;
+  };
+  std::string key = MakeKey();
+  absl::StatusOr<PendingFile> ca_file = create(paths.ca, FileKind::kOther);
+  absl::StatusOr<PendingFile> cert_file = create(paths.cert, FileKind::kOther);
+  absl::StatusOr<PendingFile> key_file = create(paths.key, FileKind::kKey);
+  for (const absl::Status& status : {ca_file.status(), cert_file.status(), key_file.status(),
+                                     key_file.ok() ? key_file->Write(key) : absl::OkStatus()}) {
+    if (!status.ok()) {
+      return absl::Status(status.code(), absl::StrCat(status.message(), kTokenLeft));
+    }
+  }
+  return PendingIdentity(std::move(key), *std::move(ca_file), *std::move(cert_file),
+                         *std::move(key_file));
+}
+
+absl::Status PendingIdentity::Commit(const ClientTls& tls) {
+  FLEET_RETURN_IF_ERROR(ca_file_.Write(tls.ca));
+  FLEET_RETURN_IF_ERROR(cert_file_.Write(tls.cert));
+  FLEET_RETURN_IF_ERROR(ca_file_.Commit());
+  FLEET_RETURN_IF_ERROR(key_file_.Commit());
+  return cert_file_.Commit();
+}
+
+absl::StatusOr<MemberIdentity> JoinFleet(const JoinToken& token, const std::string& key,
+                                         absl::Duration timeout) {
   MemberIdentity identity;
-  identity.tls.key = MakeKey();
+  identity.tls.key = key;
   v1::JoinRequest request;
   request.set_token(token.secret);
   FLEET_ASSIGN_OR_RETURN(*request.mutable_request(), MakeRequest(identity.tls.key, "fleet"));
@@ -78,15 +119,6 @@ absl::StatusOr<std::string> RenewCertificate(const std::string& collector, const
     return absl::InternalError("the collector sent somebody else's certificate");
   }
   return next.cert;
-}
-
-absl::Status WriteIdentity(const IdentityPaths& paths, const ClientTls& tls) {
-  for (const std::string* path : {&paths.ca, &paths.cert, &paths.key}) {
-    FLEET_RETURN_IF_ERROR(MakePrivateDirectory(DirectoryOf(*path)));
-  }
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(paths.ca, tls.ca));
-  FLEET_RETURN_IF_ERROR(WritePrivateFile(paths.key, tls.key, FileKind::kKey));
-  return WritePrivateFile(paths.cert, tls.cert);
 }
 
 }  // namespace fleet

@@ -23,7 +23,11 @@ absl::Status Dress(int fd, const OwnedDirectory& directory, const std::string& n
   struct stat like = {};
   mode_t mode = 0600;
   if (::fstatat(directory.fd.get(), name.c_str(), &like, AT_SYMLINK_NOFOLLOW) == 0 &&
-      S_ISREG(like.st_mode)) {
+      !S_ISLNK(like.st_mode)) {
+    if (S_ISDIR(like.st_mode)) {
+      errno = EISDIR;
+      return Failed("replace", path);
+    }
     mode = like.st_mode & (kind == FileKind::kKey ? 0600 : 0777);
   } else if (::fstat(directory.fd.get(), &like) != 0) {
     return Failed("stat", DirectoryOf(path));

@@ -17,15 +17,18 @@ int Run(const Context& context, const std::string& given) {
   }
   const absl::StatusOr<JoinToken> token = ParseJoinToken(text);
   if (!token.ok()) return Fail(token.status());
-  const absl::StatusOr<MemberIdentity> identity = JoinFleet(*token, kTimeout);
+  const ClientOptions& client = context.client;
+  absl::StatusOr<PendingIdentity> files =
+      PendingIdentity::Create({client.ca, client.cert, client.key});
+  if (!files.ok()) return Fail(files.status());
+  const absl::StatusOr<MemberIdentity> identity = JoinFleet(*token, files->key(), kTimeout);
   if (!identity.ok()) return Fail(identity.status());
   if (identity->facts.role != Role::kAdmin) {
     return Fail(absl::FailedPreconditionError(
         "the token was for the host " + identity->facts.name +
         ", and is used up now; make another, and use it with fleet-agent join"));
   }
-  const ClientOptions& client = context.client;
-  const absl::Status written = WriteIdentity({client.ca, client.cert, client.key}, identity->tls);
+  const absl::Status written = files->Commit(identity->tls);
   if (!written.ok()) return Fail(written);
   std::cout << "You are " << identity->facts.name << ", admin of the fleet, until "
             << absl::FormatTime("%Y-%m-%d", identity->facts.not_after, absl::LocalTimeZone())
