@@ -108,7 +108,8 @@ PeerCheck Gate::VerifyChain(const Peer& peer) {
   if (generation != generation_) return check;
   if (cache_.size() >= kCacheMax) cache_.clear();
   const bool is_new = cache_.emplace(key, check).second;
-  if (is_new && seen_) seen_(check.facts);
+  // What cannot be taken now is told again with the next call.
+  if (is_new && seen_ && !seen_(check.facts)) cache_.erase(key);
   return check;
 }
 
@@ -134,6 +135,11 @@ PeerCheck Gate::Recheck(PeerCheck check) const {
   for (const std::string& serial : check.serials) {
     if (!store_.IsRevoked(serial)) continue;
     const std::string text = absl::StrCat("the certificate ", serial, " is revoked");
+    return Distrusted(std::move(check), Distrust::kRevoked, text);
+  }
+  if (store_.IsEnded(check.facts)) {
+    const std::string text = absl::StrCat("what ", RoleName(*check.facts.role), " ",
+                                          check.facts.name, " had was revoked; enroll it again");
     return Distrusted(std::move(check), Distrust::kRevoked, text);
   }
   return check;

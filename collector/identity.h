@@ -48,8 +48,8 @@ class Gate {
   static constexpr size_t kCacheMax = 20'000;
   /// Ends a call from outside. Called with the gate's lock held: must not call back into it.
   using Close = std::function<void(const absl::Status&)>;
-  /// Told of each certificate that is believed and was not seen before.
-  using Seen = std::function<void(const CertificateFacts&)>;
+  /// Told of each certificate that is believed and was not seen before; again if it was not taken.
+  using Seen = std::function<bool(const CertificateFacts&)>;
 
   /// Everything given must outlive it. `insecure`: the server speaks plaintext, on loopback, and
   /// believes everybody. Until SetAnchors nobody is believed.

@@ -66,8 +66,8 @@ Trust::Trust(TrustParts parts)
   if (parts_.tls != nullptr) {
     parts_.gate.SetAnchors(*parts_.tls->current()->anchors);
     parts_.gate.SetSeen([this](const CertificateFacts& facts) {
-      Run([this, facts] {
-        const absl::Status recorded = parts_.store.Record(facts);
+      return Run([this, facts] {
+        const absl::Status recorded = parts_.store.RecordSeen(facts);
         if (!recorded.ok()) log::Warning("a certificate is not noted", {{"error", recorded}});
       });
     });
@@ -252,10 +252,10 @@ absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
   FLEET_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfCertificate(certificate));
   FLEET_ASSIGN_OR_RETURN(const std::string renewed, Issue(public_key, caller.role, caller.name));
   FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(renewed));
-  FLEET_RETURN_IF_ERROR(parts_.store.Record(facts));
+  FLEET_RETURN_IF_ERROR(parts_.store.RecordIssued(facts));
   // It was revoked while it waited for the thread: then the new one must not live on.
   for (const std::string& serial : caller.check.serials) {
-    if (!parts_.store.IsRevoked(serial)) continue;
+    if (!parts_.store.IsRevoked(serial) && !parts_.store.IsEnded(caller.check.facts)) continue;
     FLEET_RETURN_IF_ERROR(
         parts_.store.RevokeSerial(facts.serial, "made of a revoked one").status());
     return absl::UnauthenticatedError("refused (revoked): the certificate is revoked");
@@ -327,18 +327,15 @@ absl::StatusOr<v1::RevokeReply> Trust::Revoke(const Identity& caller,
     FLEET_RETURN_IF_ERROR(CheckName(request.name()));
     FLEET_ASSIGN_OR_RETURN(const std::vector<std::string> serials,
                            parts_.store.RevokeName(role, request.name(), why));
-    if (serials.empty()) {
-      return absl::NotFoundError(absl::StrCat("no certificate of ", RoleName(role), " ",
-                                              request.name(), " is known that is still good"));
-    }
     for (const std::string& serial : serials) reply.add_serials(serial);
     reply.set_name(request.name());
     host = HostOf(role, request.name());
   }
   const size_t closed = parts_.gate.CloseUntrusted();
   Tell("revoked", host, absl::StrJoin(reply.serials(), ","),
-       absl::StrCat(why, reply.name().empty() ? "" : absl::StrCat(", of ", reply.name()), "; ",
-                    closed, " open calls closed"));
+       absl::StrCat(why, reply.name().empty() ? "" : absl::StrCat(", of ", reply.name()),
+                    request.serial().empty() ? ", and whatever else it had" : "", "; ", closed,
+                    " open calls closed"));
   return reply;
 }
 

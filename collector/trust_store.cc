@@ -1,5 +1,6 @@
 #include "collector/trust_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -35,6 +36,11 @@ constexpr const char* kMigrations[] = {
          host TEXT PRIMARY KEY,
          time INTEGER NOT NULL,
          retired_by TEXT NOT NULL);)",
+    R"(CREATE TABLE ended(
+         role TEXT NOT NULL,
+         name TEXT NOT NULL,
+         time INTEGER NOT NULL,
+         PRIMARY KEY(role, name));)",
 };
 
 std::string HashOf(absl::string_view secret) { return absl::BytesToHexString(Sha256(secret)); }
@@ -83,6 +89,20 @@ absl::StatusOr<std::vector<std::string>> RevokeAll(Database& database, Role role
   return serials;
 }
 
+/// As RevokeAll, and notes that what else was issued before is revoked too. Inside a transaction.
+absl::StatusOr<std::vector<std::string>> EndName(Database& database, Role role,
+                                                 absl::string_view name, absl::Time now,
+                                                 absl::string_view why) {
+  // A clock that was set back takes nothing back.
+  FLEET_RETURN_IF_ERROR(database
+                            .Run("INSERT INTO ended(role, name, time) VALUES(?, ?, ?) "
+                                 "ON CONFLICT(role, name) DO UPDATE SET "
+                                 "time = MAX(time, excluded.time)",
+                                 {RoleName(role), name, now})
+                            .status());
+  return RevokeAll(database, role, name, now, why);
+}
+
 }  // namespace
 
 absl::string_view TokenRefusalName(TokenRefusal refusal) {
@@ -118,15 +138,50 @@ absl::Status TrustStore::Load() {
                        [&](const SqlRow& row) { revoked.insert(row.Text(0)); }));
   FLEET_RETURN_IF_ERROR(database_->Query("SELECT host FROM retired", {},
                                          [&](const SqlRow& row) { retired.insert(row.Text(0)); }));
+  decltype(ended_) ended;
+  FLEET_RETURN_IF_ERROR(
+      database_->Query("SELECT role, name, time FROM ended", {}, [&](const SqlRow& row) {
+        const Role role = ParseRole(row.Text(0)).value_or(Role::kAgent);
+        ended[{role, row.Text(1)}].time = row.Time(2);
+      }));
+  for (auto& [holder, end] : ended) {
+    FLEET_RETURN_IF_ERROR(database_->Query(
+        "SELECT serial FROM certificates WHERE role = ? AND name = ? "
+        "AND (revoked IS NULL OR why = ?)",
+        {RoleName(holder.first), holder.second, kWhyRetired},
+        [&spared = end.spared](const SqlRow& row) { spared.insert(row.Text(0)); }));
+  }
   MutexLock lock(mutex_);
   revoked_ = std::move(revoked);
   retired_ = std::move(retired);
+  ended_ = std::move(ended);
   return absl::OkStatus();
 }
 
 bool TrustStore::IsRevoked(absl::string_view serial) const {
   MutexLock lock(mutex_);
   return revoked_.contains(serial);
+}
+
+bool TrustStore::IsEnded(const CertificateFacts& facts) const {
+  if (!facts.role.has_value()) return false;
+  MutexLock lock(mutex_);
+  const auto found = ended_.find({*facts.role, facts.name});
+  return found != ended_.end() && facts.not_before + kBackdate <= found->second.time &&
+         !found->second.spared.contains(facts.serial);
+}
+
+void TrustStore::End(Role role, absl::string_view name, absl::Time now,
+                     const std::vector<std::string>& revoked) {
+  revoked_.insert(revoked.begin(), revoked.end());
+  Ended& ended = ended_[{role, std::string(name)}];
+  ended.time = std::max(ended.time, now);
+  ended.spared.clear();
+}
+
+void TrustStore::Spare(const CertificateFacts& facts) {
+  const auto found = ended_.find({facts.role.value_or(Role::kAgent), facts.name});
+  if (found != ended_.end()) found->second.spared.insert(facts.serial);
 }
 
 bool TrustStore::IsRetired(absl::string_view host) const {
@@ -166,6 +221,7 @@ absl::StatusOr<TrustStore::Redeemed> TrustStore::Redeem(absl::string_view secret
   const absl::Time now = clock_.Now();
   Redeemed redeemed;
   std::vector<std::string> revoked;
+  CertificateFacts facts;
   {
     MutexLock database_lock(database_mutex_);
     FLEET_ASSIGN_OR_RETURN(Database::Transaction transaction,
@@ -181,11 +237,11 @@ absl::StatusOr<TrustStore::Redeemed> TrustStore::Redeem(absl::string_view secret
         }));
     if (redeemed.refusal.has_value()) return redeemed;
     FLEET_ASSIGN_OR_RETURN(redeemed.certificate_pem, make(redeemed.grant));
-    FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(redeemed.certificate_pem));
+    FLEET_ASSIGN_OR_RETURN(facts, ReadCertificate(redeemed.certificate_pem));
     FLEET_RETURN_IF_ERROR(
         database_->Run("UPDATE tokens SET used = ? WHERE hash = ?", {now, hash}).status());
-    FLEET_ASSIGN_OR_RETURN(revoked, RevokeAll(*database_, redeemed.grant.role, redeemed.grant.name,
-                                              now, "joined again"));
+    FLEET_ASSIGN_OR_RETURN(revoked, EndName(*database_, redeemed.grant.role, redeemed.grant.name,
+                                            now, "joined again"));
     FLEET_RETURN_IF_ERROR(Insert(*database_, facts));
     if (redeemed.grant.role == Role::kAgent) {
       FLEET_RETURN_IF_ERROR(
@@ -194,30 +250,41 @@ absl::StatusOr<TrustStore::Redeemed> TrustStore::Redeem(absl::string_view secret
     FLEET_RETURN_IF_ERROR(transaction.Commit());
   }
   MutexLock lock(mutex_);
-  revoked_.insert(revoked.begin(), revoked.end());
+  End(redeemed.grant.role, redeemed.grant.name, now, revoked);
+  Spare(facts);
   if (redeemed.grant.role == Role::kAgent) retired_.erase(redeemed.grant.name);
   return redeemed;
 }
 
 // ---- certificates ---------------------------------------------------------------------------
 
-absl::Status TrustStore::Record(const CertificateFacts& facts) {
+absl::Status TrustStore::RecordIssued(const CertificateFacts& facts) {
+  MutexLock database_lock(database_mutex_);
+  FLEET_RETURN_IF_ERROR(Insert(*database_, facts));
+  MutexLock lock(mutex_);
+  Spare(facts);
+  return absl::OkStatus();
+}
+
+absl::Status TrustStore::RecordSeen(const CertificateFacts& facts) {
   MutexLock lock(database_mutex_);
-  return Insert(*database_, facts);
+  // What is known as good is spared.
+  return IsEnded(facts) ? absl::OkStatus() : Insert(*database_, facts);
 }
 
 absl::StatusOr<std::vector<std::string>> TrustStore::RevokeName(Role role, absl::string_view name,
                                                                 absl::string_view why) {
   std::vector<std::string> serials;
+  const absl::Time now = clock_.Now();
   {
     MutexLock database_lock(database_mutex_);
     FLEET_ASSIGN_OR_RETURN(Database::Transaction transaction,
                            Database::Transaction::Begin(*database_));
-    FLEET_ASSIGN_OR_RETURN(serials, RevokeAll(*database_, role, name, clock_.Now(), why));
+    FLEET_ASSIGN_OR_RETURN(serials, EndName(*database_, role, name, now, why));
     FLEET_RETURN_IF_ERROR(transaction.Commit());
   }
   MutexLock lock(mutex_);
-  revoked_.insert(serials.begin(), serials.end());
+  End(role, name, now, serials);
   return serials;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -41,8 +42,8 @@ struct TokenGrant {
 };
 
 /// Tokens, certificates, revocations and retired hosts, durable: what is said here holds after any
-/// crash. Thread-safe. IsRevoked and IsRetired answer from memory; everything else waits for the
-/// disk, and has the errors of Database.
+/// crash. Thread-safe. IsRevoked, IsEnded and IsRetired answer from memory; everything else waits
+/// for the disk, and has the errors of Database.
 class TrustStore {
  public:
   static constexpr absl::Duration kTokenLife = absl::Minutes(10);
@@ -58,6 +59,10 @@ class TrustStore {
   static absl::StatusOr<std::unique_ptr<TrustStore>> Open(const std::string& path, Clock& clock);
 
   bool IsRevoked(absl::string_view serial) const;
+  /// Whether a certificate was issued to its holder before all that it had were revoked. Those that
+  /// nobody here has ever seen count as well; of its own, whatever the clock was, the store knows
+  /// better.
+  bool IsEnded(const CertificateFacts& facts) const;
   /// The registry of retired hosts: whoever serves or watches hosts asks here.
   bool IsRetired(absl::string_view host) const;
   std::vector<std::string> RetiredHosts() const;
@@ -77,11 +82,12 @@ class TrustStore {
   using Make = absl::FunctionRef<absl::StatusOr<std::string>(const TokenGrant&)>;
   absl::StatusOr<Redeemed> Redeem(absl::string_view secret, Make make);
 
-  /// Notes a certificate that we issued or have seen; nothing changes when it is known.
-  absl::Status Record(const CertificateFacts& facts);
+  /// Notes a certificate that we issued now, or have seen; nothing changes when it is known.
+  absl::Status RecordIssued(const CertificateFacts& facts);
+  absl::Status RecordSeen(const CertificateFacts& facts);
 
-  /// Revokes every certificate of a name that is known and not over, for good also those that a
-  /// retirement has revoked. Returns their serials.
+  /// Revokes every certificate of a name that was issued until now, for good also those that a
+  /// retirement has revoked. Returns the serials of those that are known and not over.
   absl::StatusOr<std::vector<std::string>> RevokeName(Role role, absl::string_view name,
                                                       absl::string_view why);
   /// Revokes one certificate, known or not; for good also one that a retirement has revoked.
@@ -108,6 +114,16 @@ class TrustStore {
   TrustStore(std::unique_ptr<Database> database, Clock& clock);
   absl::Status Load();
 
+  /// When all that somebody had were revoked, and what is known of them that was not: what came
+  /// later.
+  struct Ended {
+    absl::Time time = absl::InfinitePast();
+    absl::flat_hash_set<std::string> spared;  // serials
+  };
+  void End(Role role, absl::string_view name, absl::Time now,
+           const std::vector<std::string>& revoked) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Spare(const CertificateFacts& facts) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   Clock& clock_;
   Mutex database_mutex_;  // taken before mutex_
   const std::unique_ptr<Database> database_ ABSL_PT_GUARDED_BY(database_mutex_);
@@ -115,6 +131,7 @@ class TrustStore {
   mutable Mutex mutex_;
   absl::flat_hash_set<std::string> revoked_ ABSL_GUARDED_BY(mutex_);  // serials
   absl::flat_hash_set<std::string> retired_ ABSL_GUARDED_BY(mutex_);  // hosts
+  absl::flat_hash_map<std::pair<Role, std::string>, Ended> ended_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace fleet::collector

@@ -36,6 +36,12 @@ int Run(const Context& context, const Arguments& arguments) {
   }
   const auto reply = Revoke(context.client, request);
   if (!reply.ok()) return Fail(reply.status());
+  if (reply->serials().empty()) {
+    std::cout << "No certificate of " << (arguments.admin ? "admin " : "host ") << reply->name()
+              << " is known here that is still good. Any that was issued until now is refused from "
+                 "now on.\n";
+    return 0;
+  }
   std::cout << "Revoked" << (reply->name().empty() ? "" : ", of " + reply->name()) << ": "
             << absl::StrJoin(reply->serials(), " ") << "\n";
   if (reply->name().empty()) {
@@ -43,8 +49,10 @@ int Run(const Context& context, const Arguments& arguments) {
                  "signed is refused from now on.\n";
     return 0;
   }
-  std::cout << "What it had open is closed. To let it in again: fleetctl enroll "
-            << (arguments.admin ? "--admin " : "") << reply->name() << "\n";
+  std::cout << "What it had open is closed"
+            << (request.serial().empty() ? ", and whatever else was issued to it is refused" : "")
+            << ". To let it in again: fleetctl enroll " << (arguments.admin ? "--admin " : "")
+            << reply->name() << "\n";
   return 0;
 }
 

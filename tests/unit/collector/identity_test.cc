@@ -128,14 +128,35 @@ TEST_F(GateTest, ALeftCallIsNotClosed) {
   EXPECT_EQ(closed, 0);
 }
 
-TEST_F(GateTest, TellsOfEachCertificateOnce) {
+TEST_F(GateTest, ARevokedNameEndsWhatNobodyHasSeenHere) {
+  const Peer anna = Shows(ca_.Issue(Role::kAdmin, "anna"));
+  const Peer other = Agent("anna");
+  clock_.Advance(absl::Minutes(5));
+  ASSERT_THAT(store_->RevokeName(Role::kAdmin, "anna", "test"), IsOk());
+  const auto refused = gate_.Admit(anna, kStatus);
+  EXPECT_THAT(refused, HasCode(absl::StatusCode::kUnauthenticated));
+  EXPECT_THAT(refused.status().message(),
+              ::testing::HasSubstr("refused (revoked): what admin anna"));
+  EXPECT_EQ(Rejected("revoked"), 1);
+  EXPECT_THAT(gate_.Admit(other, kUpload), IsOk());
+  // Made since then, where only the issuing key is.
+  const Peer anew =
+      Shows(ca_.Issue(Role::kAdmin, "anna", absl::Minutes(5) + absl::Seconds(1) - kBackdate));
+  EXPECT_THAT(gate_.Admit(anew, kStatus), IsOk());
+}
+
+TEST_F(GateTest, TellsOfEachCertificateUntilItIsTaken) {
   std::vector<std::string> seen;
-  gate_.SetSeen([&](const CertificateFacts& facts) { seen.push_back(facts.name); });
+  gate_.SetSeen([&](const CertificateFacts& facts) {
+    seen.push_back(facts.name);
+    return seen.size() > 1;  // the first time there is no room
+  });
   const Peer tempo = Agent("tempo");
   EXPECT_THAT(gate_.Admit(tempo, kUpload), IsOk());
   EXPECT_THAT(gate_.Admit(tempo, kUpload), IsOk());
+  EXPECT_THAT(gate_.Admit(tempo, kUpload), IsOk());
   EXPECT_THAT(gate_.Admit(tempo, kStatus), HasCode(absl::StatusCode::kPermissionDenied));
-  EXPECT_THAT(seen, ::testing::ElementsAre("tempo"));
+  EXPECT_THAT(seen, ::testing::ElementsAre("tempo", "tempo"));
 }
 
 TEST_F(GateTest, KnocksAreCountedEachTimeAndToldOnceInAWhile) {

@@ -8,6 +8,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
 #include "tests/support/temp_host.h"
+#include "tests/support/test_ca.h"
 
 namespace fleet::collector {
 namespace {
@@ -38,8 +39,17 @@ class TrustStoreTest : public ::testing::Test {
   }
   CertificateFacts Recorded(const std::string& name) {
     CertificateFacts facts = Issued(name);
-    EXPECT_THAT(store_->Record(facts), IsOk());
+    EXPECT_THAT(store_->RecordSeen(facts), IsOk());
     return facts;
+  }
+  CertificateFacts Join(const std::string& name) {
+    const auto secret = store_->MakeToken({Role::kAgent, name}, "rado");
+    EXPECT_THAT(secret, IsOk());
+    const auto redeemed = store_->Redeem(*secret, [&](const TokenGrant& grant) {
+      return test::TestCa(clock_.Now()).Issue(grant.role, grant.name).cert;
+    });
+    EXPECT_THAT(redeemed, IsOk());
+    return *ReadCertificate(redeemed->certificate_pem);
   }
 
   test::TempDir dir_;
@@ -82,6 +92,56 @@ TEST_F(TrustStoreTest, UndoDoesNotRestoreANameThatWasRevokedMeanwhile) {
   EXPECT_TRUE(store_->IsRevoked(stolen.serial));
   Open();
   EXPECT_TRUE(store_->IsRevoked(stolen.serial));
+}
+
+TEST_F(TrustStoreTest, ARevokedNameEndsWhatWasIssuedBeforeAndNothingElse) {
+  const CertificateFacts unseen = Issued("tempo");
+  const CertificateFacts other = Issued("parasect");
+  const CertificateFacts admin = Issued("tempo", Role::kAdmin);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_THAT(store_->RevokeName(Role::kAgent, "tempo", "test"), IsOkAnd(IsEmpty()));
+  clock_.Advance(absl::Seconds(1));
+  const CertificateFacts later = Issued("tempo");
+  // To be refused is no way to become known as good.
+  ASSERT_THAT(store_->RecordSeen(unseen), IsOk());
+  for (const char* time : {"at once", "after a restart"}) {
+    EXPECT_TRUE(store_->IsEnded(unseen)) << time;
+    EXPECT_FALSE(store_->IsEnded(other)) << time;
+    EXPECT_FALSE(store_->IsEnded(admin)) << time;
+    EXPECT_FALSE(store_->IsEnded(later)) << time;
+    Open();
+  }
+}
+
+TEST_F(TrustStoreTest, WhatIsIssuedHereAfterwardsIsGoodAtOnceWhateverTheClock) {
+  const CertificateFacts unseen = Issued("tempo");
+  ASSERT_THAT(store_->RevokeName(Role::kAgent, "tempo", "test"), IsOk());
+  // In the same second, and by a clock that was set back.
+  CertificateFacts joined = Join("tempo");
+  for (const char* time : {"at once", "after a restart", "with the clock set back"}) {
+    EXPECT_FALSE(store_->IsEnded(joined)) << time;
+    EXPECT_TRUE(store_->IsEnded(unseen)) << time;
+    Open();
+    if (absl::string_view(time) == "at once") continue;
+    clock_.JumpWall(-absl::Hours(24));
+    joined = Issued("tempo");
+    ASSERT_THAT(store_->RecordIssued(joined), IsOk());
+  }
+  ASSERT_THAT(store_->RevokeName(Role::kAgent, "tempo", "test"), IsOk());
+  EXPECT_TRUE(store_->IsRevoked(joined.serial));
+}
+
+TEST_F(TrustStoreTest, JoiningAgainEndsAlsoWhatNobodyHasSeenHere) {
+  const CertificateFacts unseen = Issued("tempo");
+  const CertificateFacts joined = Join("tempo");
+  EXPECT_TRUE(store_->IsEnded(unseen));
+  EXPECT_FALSE(store_->IsEnded(joined));
+  // A retirement can be taken back, with what joined.
+  ASSERT_THAT(store_->Retire("tempo", "rado"), IsOk());
+  Open();
+  ASSERT_THAT(store_->Unretire("tempo"), IsOk());
+  EXPECT_FALSE(store_->IsEnded(joined));
+  EXPECT_FALSE(store_->IsRevoked(joined.serial));
 }
 
 }  // namespace
