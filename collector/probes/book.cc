@@ -408,16 +408,60 @@ void ProbeBook::Observe(ProbeLook look) {
   Push(std::move(waiting));
 }
 
-void ProbeBook::ForgetVantage(const std::string& vantage) {
-  MutexLock lock(mutex_);
-  for (auto& [token, entry] : entries_) {
-    const size_t known = std::erase_if(
-        entry.samples, [&](const auto& sample) { return sample.first.first == vantage; });
-    entry.confirmation.Forget(vantage);
-    if (known == 0) continue;
-    entry.dirty = true;
-    entry.cached.reset();
+std::string ProbeBook::Unwatched(const ProbeCheck& check) const {
+  // Who else may come and look when nobody is named is not known.
+  if (!check.enabled || check.type == "pulse" || check.vantages.empty()) return "";
+  std::set<std::string> gone;
+  for (const std::string& vantage : check.vantages) {
+    if (vantage == "all" || vantage == kCollectorVantage) return "";
+    if (!LooksFrom(check, vantage)) continue;
+    if (!retired_.contains(vantage)) return "";
+    gone.insert(vantage);
   }
+  if (gone.empty()) return "";
+  if (gone.size() == 1) return absl::StrCat("its only vantage, ", *gone.begin(), ", was retired");
+  return absl::StrCat("its vantages were retired: ", absl::StrJoin(gone, ", "));
+}
+
+void ProbeBook::ForgetVantage(const std::string& vantage) {
+  {
+    // Nothing to do but the first time: this is said again and again.
+    MutexLock lock(mutex_);
+    retired_.insert(vantage);
+    bool known = false;
+    for (const auto& [token, entry] : entries_) {
+      known |= entry.Knows(vantage) || entry.unwatched != Unwatched(*entry.check);
+    }
+    if (!known) return;
+  }
+  MutexLock work(work_mutex_);
+  Outcome outcome;
+  {
+    MutexLock lock(mutex_);
+    const absl::Time now = parts_.clock.Now();
+    for (auto& [token, entry] : entries_) {
+      std::string unwatched = Unwatched(*entry.check);
+      if (!entry.Knows(vantage) && entry.unwatched == unwatched) continue;
+      std::erase_if(entry.samples,
+                    [&](const auto& sample) { return sample.first.first == vantage; });
+      entry.confirmation.Forget(vantage);
+      if (!unwatched.empty()) {
+        // Nobody can say any more that it is down, or that it is up again.
+        if (entry.open.has_value()) {
+          absl::StrAppend(&entry.open->error, " (ended unseen: ", unwatched, ")");
+          EndDowntime(entry, now, outcome.batch);
+        }
+        entry.confirmation.Reset();
+      }
+      outcome.changed = outcome.changed || entry.unwatched != unwatched;
+      entry.unwatched = std::move(unwatched);
+      entry.cached.reset();
+      outcome.batch.states[token] = entry.ToState(now);
+      outcome.turned.insert(token);
+    }
+  }
+  Write(outcome, false);
+  Publish(outcome);
 }
 
 void ProbeBook::Push(Waiting waiting) {

@@ -95,7 +95,8 @@ class ProbeBook final : public Probes, public PlanSource {
   std::vector<std::string> Hurried() const override;
   void TakeLook(const std::string& vantage, probe::Look look) override;
 
-  /// What this vantage saw last is not told any more, and decides nothing. Its history stays.
+  /// A vantage was retired: what it saw last is not told any more, and decides nothing. Its history
+  /// stays. A probe that nobody looks at any more is not down, but unknown, until somebody does.
   void ForgetVantage(const std::string& vantage);
 
   /// No more looks are begun, and those that run are not taken any more.
@@ -168,6 +169,8 @@ class ProbeBook final : public Probes, public PlanSource {
   std::optional<absl::Duration> SilenceLeft(const ProbeEntry& entry) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unschedule(absl::string_view token);
+  /// Why nobody looks at it any more; empty: somebody does, or may.
+  std::string Unwatched(const ProbeCheck& check) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   ProbeView View(const ProbeEntry& entry) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string FreeToken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -214,6 +217,7 @@ class ProbeBook final : public Probes, public PlanSource {
   std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);
   std::map<CountKey, ProbeMetrics> counts_ ABSL_GUARDED_BY(mutex_);    // not yet on the disk
   std::map<std::string, std::string> causes_ ABSL_GUARDED_BY(mutex_);  // by parent
+  std::set<std::string> retired_ ABSL_GUARDED_BY(mutex_);              // until they look again
   Facts facts_ ABSL_GUARDED_BY(mutex_);
 
   mutable Mutex schedule_mutex_;

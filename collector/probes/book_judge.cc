@@ -120,6 +120,11 @@ void ProbeBook::Apply(Waiting waiting, Outcome& outcome) {
   const absl::Duration horizon = Confirmation::Horizon(entry.Rule());
   // What comes late tells how it was, not how it is.
   const bool fresh = age <= horizon && age >= -horizon;
+  if (fresh) {
+    retired_.erase(vantage);
+    outcome.changed = outcome.changed || !entry.unwatched.empty();
+    entry.unwatched.clear();
+  }
   if (result.unknown != UnknownKind::kNone) {
     ++facts_.blind;
     if (fresh) Confirm(entry, waiting, outcome);

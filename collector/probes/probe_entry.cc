@@ -39,6 +39,11 @@ bool ProbeEntry::Muted(absl::Time now) const {
   return absl::ParseTime(absl::RFC3339_full, until, &time, &error) && now < time;
 }
 
+bool ProbeEntry::Knows(absl::string_view vantage) const {
+  const auto is_its = [&](const auto& named) { return named.first.first == vantage; };
+  return absl::c_any_of(samples, is_its) || absl::c_any_of(confirmation.memory().lanes, is_its);
+}
+
 ProbeStatus ProbeEntry::Status(absl::Time now) const {
   ProbeStatus status;
   const ConfirmRule rule = Rule();
@@ -64,7 +69,11 @@ ProbeStatus ProbeEntry::Status(absl::Time now) const {
   } else if (status.expected_failure) {
     status.error = confirmation.error();
   }
-  const std::string blind = check->unset.empty() ? confirmation.blind(rule, now) : check->unset;
+  std::string blind = check->unset.empty() ? confirmation.blind(rule, now) : check->unset;
+  if (!unwatched.empty()) {
+    blind = unwatched;
+    status.vantages = 0;
+  }
   if (!blind.empty() && check->enabled) {
     status.blind = true;
     status.error = blind;

@@ -49,6 +49,7 @@ struct ProbeEntry {
   bool notice_said = false;
   bool mute_over = false;  // "recovery" has come
   std::map<std::pair<std::string, probe::IpFamily>, ProbeSamples> samples;
+  std::string unwatched;                      // why nobody looks any more
   std::optional<Downtime> shown;              // the downtime that is told of
   bool dirty = false;                         // its state is to be written
   mutable std::optional<ProbeStatus> cached;  // what Status said a moment ago
@@ -57,6 +58,8 @@ struct ProbeEntry {
   ConfirmRule Rule() const;
   bool IsPulse() const { return check->type == "pulse"; }
   bool Muted(absl::Time now) const;
+  /// Whether anything counts that `vantage` saw last.
+  bool Knows(absl::string_view vantage) const;
   ProbeStatus Status(absl::Time now) const;
   /// The same, at most kCachedFor old. Whoever changes something resets `cached`.
   const ProbeStatus& RecentStatus(absl::Time now) const;

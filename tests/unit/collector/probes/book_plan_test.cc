@@ -1,5 +1,6 @@
-// What is asked of whom.
+// What is asked of whom, and what is known when nobody is left to ask.
 #include "collector/probes/book.h"
+#include "collector/probes/probe_status.h"
 #include "tests/support/book_fixture.h"
 
 namespace fleet::collector {
@@ -103,6 +104,86 @@ TEST_F(BookTest, HurriesVantagesWhileAChangeIsToBeConfirmed) {
   see("502");
   EXPECT_THAT(book_->Hurried(), ElementsAre("1kae"));
   EXPECT_GT(plan_changes_, before);
+}
+
+/// A probe that tempo alone looks at.
+class OnlyVantageTest : public BookTest {
+ protected:
+  void SetUp() override {
+    checks_.push_back(Configured("chitter.xyz", "1kae", kUrl));
+    checks_[0].vantages = {"tempo"};
+    Open();
+  }
+  /// For so long tempo sees this, every half minute; empty: that it works.
+  void Look(const std::string& error, absl::Duration span) {
+    for (absl::Duration done; done < span; done += absl::Seconds(30)) {
+      ProbeLook look{"1kae", "tempo", {}};
+      look.result.start = clock_.Now();
+      look.result.success = error.empty();
+      look.result.error = error;
+      book_->Observe(look);
+      Run(absl::Seconds(30));
+    }
+  }
+  ProbeVerdict Judged() { return JudgeProbe(*book_->Find("1kae"), clock_.Now()); }
+};
+
+TEST_F(OnlyVantageTest, ItsRetirementEndsTheDowntimeThatNobodySeesAnyMore) {
+  Look("", absl::Minutes(3));
+  Look("502", absl::Minutes(4));
+  ASSERT_TRUE(Status().down);
+  for (const char* time : {"at once", "after a restart"}) {
+    // Said again and again, as long as it is retired.
+    book_->ForgetVantage("tempo");
+    book_->ForgetVantage("tempo");
+    EXPECT_FALSE(Status().down) << time;
+    EXPECT_EQ(Status().vantages, 0) << time;
+    EXPECT_EQ(Judged().verdict, Verdict::kUnknown) << time;
+    EXPECT_EQ(Judged().reason, "its only vantage, tempo, was retired") << time;
+    const std::vector<Downtime> downtimes = *book_->Downtimes("1kae", 0, 10);
+    ASSERT_THAT(downtimes, SizeIs(1));
+    ASSERT_TRUE(downtimes[0].ended_at.has_value()) << time;
+    EXPECT_EQ(*downtimes[0].ended_at, clock_.Now()) << time;
+    EXPECT_EQ(downtimes[0].error, "502 (ended unseen: its only vantage, tempo, was retired)");
+    Open();
+    EXPECT_FALSE(Status().down) << time;
+  }
+  EXPECT_THAT(Kinds(), ElementsAre("check.down")) << "nobody saw it work again";
+}
+
+TEST_F(OnlyVantageTest, ItsRetirementLeavesNothingOkThatNobodyLooksAt) {
+  Look("", absl::Minutes(3));
+  ASSERT_EQ(Judged().verdict, Verdict::kOk);
+  book_->ForgetVantage("onix");
+  EXPECT_EQ(Judged().verdict, Verdict::kOk);
+  book_->ForgetVantage("tempo");
+  EXPECT_EQ(Judged().verdict, Verdict::kUnknown);
+  // It was taken back.
+  Look("", absl::Minutes(1));
+  EXPECT_EQ(Judged().verdict, Verdict::kOk);
+  EXPECT_EQ(Status().vantages, 1);
+}
+
+TEST_F(OnlyVantageTest, OfTwoOneIsEnough) {
+  checks_[0].vantages = {"tempo", "onix"};
+  Open();
+  Look("", absl::Minutes(3));
+  book_->ForgetVantage("onix");
+  EXPECT_EQ(Judged().verdict, Verdict::kOk);
+  book_->ForgetVantage("tempo");
+  EXPECT_EQ(Judged().reason, "its vantages were retired: onix, tempo");
+}
+
+TEST_F(OnlyVantageTest, WhatIsForgottenAfterARestartStaysForgottenAfterTheNext) {
+  checks_[0].vantages = {"all"};
+  Open();
+  Look("502", absl::Seconds(30));
+  ASSERT_EQ(Status().failing_vantages, 1);
+  Open();  // without samples, which are not kept
+  book_->ForgetVantage("tempo");
+  EXPECT_EQ(Status().failing_vantages, 0);
+  Open();
+  EXPECT_EQ(Status().failing_vantages, 0);
 }
 
 }  // namespace
