@@ -22,7 +22,7 @@ bool AppendName(absl::string_view field, std::string& name) {
     if (c != '(' && c != '_' && !absl::ascii_isalnum(static_cast<unsigned char>(c))) return false;
     name.push_back(c == '(' ? '_' : c);
   }
-  return true;
+  return !name.empty();
 }
 
 }  // namespace

@@ -26,7 +26,8 @@ TEST(ParseMeminfoTest, NamesFieldsAsNodeExporterDoes) {
 }
 
 TEST(ParseMeminfoTest, SkipsWhatNoMetricCouldBear) {
-  const auto meminfo = ParseMeminfo("no colon\n: 5 kB\nöl: 5 kB\na b: 5 kB\nMemTotal: 1 kB\n");
+  const auto meminfo =
+      ParseMeminfo("): 1 kB\nno colon\n: 5 kB\nöl: 5 kB\na b: 5 kB\nMemTotal: 1 kB\n");
   ASSERT_THAT(meminfo, IsOk());
   EXPECT_EQ(meminfo->size(), 1);
 }
