@@ -425,6 +425,11 @@ std::string ProbeBook::Unwatched(const ProbeCheck& check) const {
 
 void ProbeBook::ForgetVantage(const std::string& vantage) {
   {
+    // What it saw and nobody has judged yet would bring it back.
+    MutexLock lock(queue_mutex_);
+    std::erase_if(queue_, [&](const Waiting& one) { return one.look.vantage == vantage; });
+  }
+  {
     // Nothing to do but the first time: this is said again and again.
     MutexLock lock(mutex_);
     retired_.insert(vantage);
