@@ -27,9 +27,10 @@ grpc::ServerUnaryReactor* KeysService::Answer(grpc::CallbackServerContext* conte
     reactor->Finish(ToGrpc(caller.status()));
     return reactor;
   }
-  const bool taken = parts_.trust.Run([reactor, name = caller->name, work = std::move(work)] {
-    reactor->Finish(ToGrpc(work(name)));
-  });
+  const bool taken =
+      parts_.trust.Run(Trust::Turn::kAdmin, [reactor, name = caller->name, work = std::move(work)] {
+        reactor->Finish(ToGrpc(work(name)));
+      });
   if (!taken) {
     reactor->Finish(ToGrpc(absl::ResourceExhaustedError("too many calls wait; try again")));
   }

@@ -66,7 +66,7 @@ Trust::Trust(TrustParts parts)
   if (parts_.tls != nullptr) {
     parts_.gate.SetAnchors(*parts_.tls->current()->anchors);
     parts_.gate.SetSeen([this](const CertificateFacts& facts) {
-      return Run([this, facts] {
+      return Run(facts.role == Role::kAdmin ? Turn::kAdmin : Turn::kMember, [this, facts] {
         const absl::Status recorded = parts_.store.RecordSeen(facts);
         if (!recorded.ok()) log::Warning("a certificate is not noted", {{"error", recorded}});
       });
@@ -77,11 +77,15 @@ Trust::Trust(TrustParts parts)
 
 Trust::~Trust() = default;
 
-bool Trust::Run(std::function<void()> work) {
+bool Trust::Run(Turn turn, std::function<void()> work) {
   {
     MutexLock lock(mutex_);
-    if (waiting_.size() >= kQueueMax) return false;
-    waiting_.push_back(std::move(work));
+    Waiting& waiting = turn == Turn::kAdmin ? admins_ : members_;
+    if (waiting.size() >= kQueueMax) {
+      parts_.metrics.Count(self::kRejected, {{"reason", "trust_calls"}});
+      return false;
+    }
+    waiting.push_back(std::move(work));
   }
   changed_.notify_all();
   return true;
@@ -94,10 +98,13 @@ void Trust::Work(const std::stop_token& stop) {
     {
       MutexLock lock(mutex_);
       parts_.clock.WaitUntil(mutex_, changed_, stop, refresh_at,
-                             [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return !waiting_.empty(); });
-      if (!waiting_.empty()) {
-        work = std::move(waiting_.front());
-        waiting_.pop_front();
+                             [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+                               return !admins_.empty() || !members_.empty();
+                             });
+      Waiting& next = admins_.empty() ? members_ : admins_;
+      if (!next.empty()) {
+        work = std::move(next.front());
+        next.pop_front();
       } else if (stop.stop_requested()) {
         return;
       }
@@ -235,7 +242,8 @@ absl::StatusOr<v1::JoinReply> Trust::Join(const v1::JoinRequest& request,
 
 bool Trust::MayRenew(const Identity& caller, const std::string& address) {
   if (renewals_.Allow(absl::StrCat(RoleName(caller.role), " ", caller.name))) return true;
-  parts_.refusals.Note({"renewal_rate", "too many renewals", caller.name, address});
+  parts_.refusals.Note(
+      {"renewal_rate", "too many renewals", HostOf(caller.role, caller.name), address});
   return false;
 }
 

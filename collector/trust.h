@@ -42,7 +42,10 @@ struct TrustParts {
 /// of the network are handed to the one thread here by Run. Thread-safe.
 class Trust {
  public:
-  static constexpr size_t kQueueMax = 256;
+  /// Whose call waits for the thread: an admin's stands behind no member's or stranger's.
+  enum class Turn { kAdmin, kMember };
+
+  static constexpr size_t kQueueMax = 256;  // of each Turn
   /// How often the files of certificates are looked at, and what is open for what has expired.
   static constexpr absl::Duration kRefreshEvery = absl::Seconds(2);
   static constexpr absl::Duration kTrimEvery = absl::Hours(24);
@@ -66,14 +69,14 @@ class Trust {
   /// Ends the thread; what waits is answered first.
   ~Trust();
 
-  /// Runs `work` on the thread; false when too much waits already.
-  bool Run(std::function<void()> work);
+  /// Runs `work` on the thread, an admin's first; false, and counted, when too much waits already.
+  bool Run(Turn turn, std::function<void()> work);
 
   /// Whether somebody at `address` may try to join now; counted and noted if not.
   bool MayJoin(const std::string& address);
   absl::StatusOr<v1::JoinReply> Join(const v1::JoinRequest& request, const std::string& address);
   /// Whether this member may ask for another certificate now; counted and noted if not. To be asked
-  /// before its call waits for the thread, which is the admins' too.
+  /// before its call waits for the thread.
   bool MayRenew(const Identity& caller, const std::string& address);
   /// Errors: kFailedPrecondition for a certificate that is good for long yet.
   absl::StatusOr<v1::RenewReply> Renew(const Identity& caller, const std::string& certificate);
@@ -86,6 +89,8 @@ class Trust {
   void AddNotes(std::vector<std::string>& notes) const;
 
  private:
+  using Waiting = std::deque<std::function<void()>>;
+
   void Work(const std::stop_token& stop);
   void Refresh();
   /// Who issues here now. Errors: kFailedPrecondition without an issuing key, or when that CA is
@@ -108,7 +113,8 @@ class Trust {
 
   Mutex mutex_;
   std::condition_variable_any changed_;
-  std::deque<std::function<void()>> waiting_ ABSL_GUARDED_BY(mutex_);
+  Waiting admins_ ABSL_GUARDED_BY(mutex_);
+  Waiting members_ ABSL_GUARDED_BY(mutex_);
   std::jthread thread_;  // last: it uses all of the above
 };
 

@@ -19,8 +19,8 @@ const absl::Status& BusyStatus() {
 }  // namespace
 
 template <typename Reply, typename Work>
-grpc::ServerUnaryReactor* TrustService::Answer(grpc::CallbackServerContext* context, Reply* reply,
-                                               Work work) {
+grpc::ServerUnaryReactor* TrustService::Answer(grpc::CallbackServerContext* context,
+                                               Trust::Turn turn, Reply* reply, Work work) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   absl::StatusOr<Identity> caller = gate_.Identify(PeerOf(*context));
   if (!caller.ok()) {
@@ -28,7 +28,7 @@ grpc::ServerUnaryReactor* TrustService::Answer(grpc::CallbackServerContext* cont
     return reactor;
   }
   const bool taken =
-      trust_.Run([reactor, reply, caller = *std::move(caller), work = std::move(work)] {
+      trust_.Run(turn, [reactor, reply, caller = *std::move(caller), work = std::move(work)] {
         absl::StatusOr<Reply> result = work(caller);
         const absl::Status status = result.status();
         if (status.ok()) *reply = *std::move(result);
@@ -47,7 +47,7 @@ grpc::ServerUnaryReactor* TrustService::Join(grpc::CallbackServerContext* contex
         "refused (token_rate): too many attempts to join; wait a minute")));
     return reactor;
   }
-  const bool taken = trust_.Run([this, reactor, request, reply, address] {
+  const bool taken = trust_.Run(Trust::Turn::kMember, [this, reactor, request, reply, address] {
     absl::StatusOr<v1::JoinReply> result = trust_.Join(*request, address);
     const absl::Status status = result.status();
     if (status.ok()) *reply = *std::move(result);
@@ -66,7 +66,7 @@ grpc::ServerUnaryReactor* TrustService::Renew(grpc::CallbackServerContext* conte
         absl::ResourceExhaustedError("refused (renewal_rate): too many renewals; wait an hour")));
     return reactor;
   }
-  return Answer(context, reply,
+  return Answer(context, Trust::Turn::kMember, reply,
                 [this, certificate = PeerOf(*context).certificate](const Identity& caller) {
                   return trust_.Renew(caller, certificate);
                 });
@@ -75,7 +75,7 @@ grpc::ServerUnaryReactor* TrustService::Renew(grpc::CallbackServerContext* conte
 grpc::ServerUnaryReactor* TrustService::Enroll(grpc::CallbackServerContext* context,
                                                const v1::EnrollRequest* request,
                                                v1::EnrollReply* reply) {
-  return Answer(context, reply, [this, request](const Identity& caller) {
+  return Answer(context, Trust::Turn::kAdmin, reply, [this, request](const Identity& caller) {
     return trust_.Enroll(caller, *request);
   });
 }
@@ -83,7 +83,7 @@ grpc::ServerUnaryReactor* TrustService::Enroll(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* TrustService::Revoke(grpc::CallbackServerContext* context,
                                                const v1::RevokeRequest* request,
                                                v1::RevokeReply* reply) {
-  return Answer(context, reply, [this, request](const Identity& caller) {
+  return Answer(context, Trust::Turn::kAdmin, reply, [this, request](const Identity& caller) {
     return trust_.Revoke(caller, *request);
   });
 }
@@ -91,7 +91,7 @@ grpc::ServerUnaryReactor* TrustService::Revoke(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* TrustService::Retire(grpc::CallbackServerContext* context,
                                                const v1::RetireRequest* request,
                                                v1::RetireReply* reply) {
-  return Answer(context, reply, [this, request](const Identity& caller) {
+  return Answer(context, Trust::Turn::kAdmin, reply, [this, request](const Identity& caller) {
     return trust_.Retire(caller, *request);
   });
 }
@@ -99,7 +99,8 @@ grpc::ServerUnaryReactor* TrustService::Retire(grpc::CallbackServerContext* cont
 grpc::ServerUnaryReactor* TrustService::Certificates(grpc::CallbackServerContext* context,
                                                      const v1::CertificatesRequest*,
                                                      v1::CertificatesReply* reply) {
-  return Answer(context, reply, [this](const Identity&) { return trust_.Certificates(); });
+  return Answer(context, Trust::Turn::kAdmin, reply,
+                [this](const Identity&) { return trust_.Certificates(); });
 }
 
 }  // namespace fleet::collector

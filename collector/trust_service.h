@@ -31,7 +31,8 @@ class TrustService final : public v1::Trust::CallbackService {
  private:
   /// Runs `work(identity)` on the thread of Trust and answers with what it returns.
   template <typename Reply, typename Work>
-  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Reply* reply, Work work);
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, Trust::Turn turn,
+                                   Reply* reply, Work work);
 
   Trust& trust_;
   Gate& gate_;
