@@ -144,5 +144,21 @@ TEST_F(TrustStoreTest, JoiningAgainEndsAlsoWhatNobodyHasSeenHere) {
   EXPECT_FALSE(store_->IsRevoked(joined.serial));
 }
 
+TEST_F(TrustStoreTest, AMemberThatHadManyCertificatesIsListedAtOnce) {
+  store_ = *TrustStore::Open("", clock_);  // the disk would be most of it
+  for (int i = 0; i < 15'000; ++i) {
+    clock_.Advance(absl::Seconds(1));
+    Recorded("tempo");
+  }
+  Recorded("parasect");
+  const absl::Time begin = absl::Now();
+  const auto records = store_->Certificates();
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(1));
+  ASSERT_THAT(records, IsOk());
+  std::vector<std::string> names;
+  for (const CertificateRecord& record : *records) names.push_back(record.name);
+  EXPECT_THAT(names, ElementsAre("parasect", "tempo"));
+}
+
 }  // namespace
 }  // namespace fleet::collector
