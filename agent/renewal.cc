@@ -41,7 +41,7 @@ void Renewal::SayOnce(const std::string& what, const std::function<void()>& say)
 absl::Duration Renewal::Step() {
   const absl::StatusOr<std::string> pem = ReadSecretFile(cert_path_);
   const absl::StatusOr<CertificateFacts> facts =
-      pem.ok() ? ReadCertificate(*pem) : absl::StatusOr<CertificateFacts>(pem.status());
+      pem.ok() ? ReadChain(*pem) : absl::StatusOr<CertificateFacts>(pem.status());
   if (!facts.ok()) {
     SayOnce("unreadable", [&] {
       log::Error("the certificate cannot be read",

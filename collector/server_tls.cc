@@ -1,5 +1,6 @@
 #include "collector/server_tls.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -53,7 +54,7 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
   absl::StatusOr<TrustAnchors> anchors = TrustAnchors::Parse(texts.ca, helpers);
   if (!anchors.ok()) return Wrong("tls.ca", anchors.status());
   // By what it is, not by when: an end is no reason not to start.
-  FLEET_ASSIGN_OR_RETURN(next->own, ReadCertificate(texts.cert));
+  FLEET_ASSIGN_OR_RETURN(next->own, ReadChain(texts.cert));
   const absl::Time within =
       std::min(std::max(clock_.Now(), next->own.not_before), next->own.not_after);
   const PeerCheck check = anchors->VerifyRole(texts.cert, texts.cert, within, Role::kCollector);
@@ -61,6 +62,7 @@ absl::Status ServerTls::Take(const TlsTexts& texts, const std::optional<Issuer>&
   FLEET_ASSIGN_OR_RETURN(next->root, FindCertificate(texts.ca, check.root_fingerprint));
   if (issuer.has_value()) {
     FLEET_ASSIGN_OR_RETURN(const CertificateFacts root, ReadCertificate(next->root));
+    next->root_ends_first = root.not_after <= next->issuer_end;
     next->issuer_end = std::min(next->issuer_end, root.not_after);
   }
   // The root comes along, so that who knows only its fingerprint can check the rest.
@@ -108,7 +110,7 @@ absl::Status ServerTls::RenewOwn() {
   spec.common_name = spec.name = now->own.name;
   spec.role = Role::kCollector;
   spec.not_before = clock_.Now() - kBackdate;
-  spec.not_after = clock_.Now() + options_.certificate_lifetime;
+  spec.not_after = std::min(clock_.Now() + options_.certificate_lifetime, now->issuer_end);
   FLEET_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfKey(now->key));
   FLEET_ASSIGN_OR_RETURN(std::string certificate, IssueCertificate(public_key, spec, *now->issuer));
   TlsTexts texts;

@@ -32,6 +32,7 @@ class ServerTls {
     std::string issuer_serial;  // empty: no issuer
     // When the issuing CA or the root ends, the first of both; with it all that they made.
     absl::Time issuer_end = absl::InfiniteFuture();
+    bool root_ends_first = false;  // then another issuing CA does not help
   };
 
   /// Errors: kFailedPrecondition when the texts cannot be used: no key pair, or the certificate is

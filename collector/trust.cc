@@ -48,11 +48,11 @@ std::string HostOf(Role role, const std::string& name) {
   return role == Role::kAgent ? name : std::string();
 }
 
-std::string CaEnd(absl::Time end) {
-  return absl::StrCat("the fleet's CA ends on ",
-                      absl::FormatTime("%Y-%m-%d", end, absl::UTCTimeZone()),
-                      ", and every certificate with it: make another (fleetctl ca issuing; Rotate "
-                      "in operating.md)");
+std::string CaEnd(const ServerTls::Current& tls) {
+  return absl::StrCat("the fleet's ", tls.root_ends_first ? "root" : "CA", " ends on ",
+                      absl::FormatTime("%Y-%m-%d", tls.issuer_end, absl::UTCTimeZone()),
+                      ", and every certificate with it: make another (fleetctl ca ",
+                      tls.root_ends_first ? "init" : "issuing", "; Rotate in operating.md)");
 }
 
 }  // namespace
@@ -153,8 +153,8 @@ void Trust::Tell(const std::string& kind, const std::string& host, const std::st
 
 void Trust::AddNotes(std::vector<std::string>& notes) const {
   if (parts_.tls == nullptr) return;
-  const absl::Time end = parts_.tls->current()->issuer_end;
-  if (end - parts_.clock.Now() < kCaNoteBefore) notes.push_back(CaEnd(end));
+  const auto now = parts_.tls->current();
+  if (now->issuer_end - parts_.clock.Now() < kCaNoteBefore) notes.push_back(CaEnd(*now));
 }
 
 absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Trust::Issuing() const {
@@ -169,7 +169,7 @@ absl::StatusOr<std::shared_ptr<const ServerTls::Current>> Trust::Issuing() const
                      " is revoked: give the collector another one (fleetctl ca issuing)"));
   }
   if (now->issuer_end - parts_.clock.Now() < std::min(kLifeMin, parts_.certificate_lifetime)) {
-    return absl::FailedPreconditionError(CaEnd(now->issuer_end));
+    return absl::FailedPreconditionError(CaEnd(*now));
   }
   return now;
 }
@@ -182,7 +182,7 @@ absl::StatusOr<std::string> Trust::Issue(const std::string& public_key, Role rol
   spec.role = role;
   const absl::Time now = parts_.clock.Now();
   spec.not_before = now - kBackdate;
-  spec.not_after = now + parts_.certificate_lifetime;
+  spec.not_after = std::min(now + parts_.certificate_lifetime, tls->issuer_end);
   FLEET_ASSIGN_OR_RETURN(const std::string certificate,
                          IssueCertificate(public_key, spec, *tls->issuer));
   return absl::StrCat(certificate, tls->issuer->certificate_pem);
@@ -250,7 +250,9 @@ bool Trust::MayRenew(const Identity& caller, const std::string& address) {
 absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
                                             const std::string& certificate) {
   if (!caller.verified) return absl::FailedPreconditionError("there is no certificate to renew");
-  const absl::Time due = RenewalTime(caller.check.facts, 0) - kRenewEarly;
+  CertificateFacts until_its_end = caller.check.facts;
+  until_its_end.not_after = caller.check.not_after;
+  const absl::Time due = RenewalTime(until_its_end, 0) - kRenewEarly;
   if (parts_.clock.Now() < due) {
     return absl::FailedPreconditionError(
         absl::StrCat("the certificate may be renewed from ",

@@ -236,6 +236,15 @@ absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem) {
   return FactsOf(certificates.front().get());
 }
 
+absl::StatusOr<CertificateFacts> ReadChain(absl::string_view pem) {
+  FLEET_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, ReadCertificates(pem));
+  CertificateFacts facts = FactsOf(certificates.front().get());
+  for (const X509Ptr& link : certificates) {
+    facts.not_after = std::min(facts.not_after, x509::ToTime(::X509_get0_notAfter(link.get())));
+  }
+  return facts;
+}
+
 absl::Status CheckKeyPair(absl::string_view certificate_pem, absl::string_view key_pem) {
   FLEET_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates,
                          ReadCertificates(certificate_pem));

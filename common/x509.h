@@ -41,6 +41,10 @@ struct CertificateFacts {
 /// Errors: kInvalidArgument for anything else.
 absl::StatusOr<CertificateFacts> ReadCertificate(absl::string_view pem);
 
+/// As ReadCertificate, but it ends when the first certificate of `pem` does: nobody believes it
+/// longer than the CAs that come along.
+absl::StatusOr<CertificateFacts> ReadChain(absl::string_view pem);
+
 /// Whether `pem` holds a private key that belongs to the first certificate of `certificate_pem`.
 /// Errors: kInvalidArgument, naming what is not readable or that they do not belong together.
 absl::Status CheckKeyPair(absl::string_view certificate_pem, absl::string_view key_pem);

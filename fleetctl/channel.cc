@@ -20,7 +20,7 @@ constexpr absl::Duration kWarnBefore = absl::Hours(24 * 14);
 
 /// Puts the end of the admin's own certificate off, while it still can be.
 void RenewIfDue(const ClientOptions& options, ClientTls& tls) {
-  const absl::StatusOr<CertificateFacts> facts = ReadCertificate(tls.cert);
+  const absl::StatusOr<CertificateFacts> facts = ReadChain(tls.cert);
   const absl::Time now = Clock::Real().Now();
   if (!facts.ok() || now < RenewalTime(*facts, 0.5) || now > facts->not_after) return;
   absl::StatusOr<std::string> next = RenewCertificate(options.collector, tls, options.timeout);

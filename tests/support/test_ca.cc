@@ -15,11 +15,12 @@ std::string Must(absl::StatusOr<std::string> text) {
 TestCa::TestCa(absl::Time now) : now_(now) {
   CertificateSpec spec;
   spec.not_before = now - absl::Hours(24 * 365);
-  spec.not_after = now + absl::Hours(24 * 365);
+  spec.not_after = now + absl::Hours(24 * 365 * 4);
   spec.common_name = "fleet test root";
   spec.ca_path_length = 1;
   root_.key_pem = MakeKey();
   root_.certificate_pem = Must(IssueRoot(root_.key_pem, spec));
+  spec.not_after = now + absl::Hours(24 * 365);
   spec.common_name = "fleet test issuing CA";
   spec.ca_path_length = 0;
   issuing_.key_pem = MakeKey();

@@ -68,6 +68,22 @@ TEST_F(RenewalTest, AsksAtTwoThirdsAndReplacesTheFile) {
   EXPECT_GT(ReadCertificate(test::ReadFile(path_))->not_after, clock_.Now() + absl::Hours(24 * 89));
 }
 
+TEST_F(RenewalTest, AsksEarlierWhereItsCaEndsBeforeIt) {
+  CertificateSpec ca;
+  ca.common_name = "issuing CA";
+  ca.ca_path_length = 0;
+  ca.not_before = clock_.Now() - kBackdate;
+  ca.not_after = clock_.Now() + absl::Hours(24 * 30);
+  test::WriteFile(path_, Certificate() + *IssueRoot(MakeKey(), ca));
+  const auto renewal = Start();
+  EXPECT_EQ(Pass(absl::Hours(24 * 19), absl::Hours(12)), 0);
+  clock_.Advance(absl::Hours(36));
+  EXPECT_TRUE(WaitFor([&] {
+    clock_.Advance(absl::Minutes(1));
+    return asked_ == 1;
+  }));
+}
+
 TEST_F(RenewalTest, AsksAgainAndAgainWithGrowingPauses) {
   refuse_ = true;
   const auto renewal = Start();

@@ -1,4 +1,4 @@
-// Whose calls of Trust wait for whom.
+// Whose calls of Trust wait for whom, and what it makes near the end of its CA.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,18 +6,25 @@
 #include "collector/trust.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/matchers.h"
+#include "tests/support/test_ca.h"
 
 namespace fleet::collector {
 namespace {
 
+using ::fleet::test::IsOk;
+using ::fleet::test::StatusIs;
+using ::fleet::test::TestCa;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+
+const absl::Duration kDay = absl::Hours(24);
+const absl::Duration kLife = 200 * kDay;
 
 class TrustCallsTest : public ::testing::Test {
  protected:
-  TrustParts Parts() {
+  TrustParts Parts(ServerTls* tls = nullptr) {
     const auto none = [](const std::string&) { return false; };
-    return {*store_, gate_, refusals_, *events_, metrics_, clock_, nullptr, absl::Hours(24 * 90),
-            none,    none,  ""};
+    return {*store_, gate_, refusals_, *events_, metrics_, clock_, tls, kLife, none, none, ""};
   }
 
   test::FakeClock clock_;
@@ -67,6 +74,67 @@ TEST_F(TrustCallsTest, AnAdminWhoRenewsTooOftenIsNoHost) {
   ASSERT_EQ(events->size(), 1u);
   EXPECT_EQ(events->front().to, "renewal_rate");
   EXPECT_EQ(events->front().host, "");
+}
+
+TEST_F(TrustCallsTest, NothingOutlivesTheRootEither) {
+  // An issuing CA may say that it lives longer than the root that is believed.
+  const absl::Time start = clock_.Now();
+  const absl::Time end = start + 100 * kDay;
+  CertificateSpec spec;
+  spec.common_name = "root";
+  spec.ca_path_length = 1;
+  spec.not_before = start - 30 * kDay;
+  spec.not_after = start + 365 * kDay;
+  const std::string key = MakeKey();
+  const Issuer longer{*IssueRoot(key, spec), key};
+  spec.not_after = end;
+  TrustOptions options;
+  options.tls.ca = *IssueRoot(key, spec);
+  options.certificate_lifetime = kLife;
+  spec.common_name = "issuing CA";
+  spec.ca_path_length = 0;
+  spec.not_after = start + 365 * kDay;
+  Issuer issuing{"", MakeKey()};
+  issuing.certificate_pem = *IssueCertificate(*PublicKeyOfKey(issuing.key_pem), spec, longer);
+  options.issuer = issuing;
+  const TestCa ca(start);
+  CertificateSpec member = ca.Spec(Role::kCollector, "collector");
+  member.not_before = start - 30 * kDay;
+  member.not_after = start + kDay;  // it is due
+  const test::TlsIdentity own = ca.IssueAs(member, issuing, issuing.certificate_pem);
+  options.tls.cert = own.cert;
+  options.tls.key = own.key;
+  const auto tls = ServerTls::Make(options, clock_);
+  ASSERT_THAT(tls, IsOk());
+  EXPECT_EQ((*tls)->current()->own.not_after, end);
+
+  Trust trust(Parts(tls->get()));
+  std::vector<std::string> notes;
+  trust.AddNotes(notes);
+  EXPECT_THAT(notes, ElementsAre(AllOf(HasSubstr("the fleet's root ends on 2024-02-22"),
+                                       HasSubstr("fleetctl ca init"))));
+  v1::EnrollRequest enroll;
+  enroll.set_role("agent");
+  enroll.set_name("tempo");
+  v1::JoinRequest join;
+  join.set_token(trust.Enroll({}, enroll)->token());
+  join.set_request(*MakeRequest(MakeKey(), "tempo"));
+  const auto joined = trust.Join(join, "10.235.0.3");
+  ASSERT_THAT(joined, IsOk());
+  EXPECT_EQ(ReadCertificate(joined->certificate())->not_after, end);
+
+  // One that was made elsewhere, and says that it lives longer, is due by when it really ends.
+  member = ca.Spec(Role::kAgent, "parasect");
+  member.not_after = start + 365 * kDay;
+  const std::string cert = ca.IssueAs(member, issuing, issuing.certificate_pem).cert;
+  const Peer parasect{.certificate = cert, .chain = cert, .address = "10.235.0.4", .port = 1};
+  const auto renew = [&] { return trust.Renew(*gate_.Identify(parasect), cert).status(); };
+  EXPECT_THAT(renew(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("from 2024")));
+  clock_.Advance(69 * kDay);
+  EXPECT_THAT(renew(), IsOk());
+  clock_.Advance(2 * kDay);
+  EXPECT_THAT(renew(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("fleetctl ca init")));
 }
 
 }  // namespace

@@ -79,7 +79,10 @@ TEST_F(X509Test, NothingOutlivesItsCa) {
   const Issuer longer{*IssueRoot(key, root), key};
   root.not_after = now_ + absl::Hours(24 * 400);
   const std::string believed = *IssueRoot(key, root);
-  const TlsIdentity tempo = ca_.IssueAs(spec, longer, "");
+  const TlsIdentity tempo = ca_.IssueAs(spec, longer, believed);
+  EXPECT_EQ(ReadCertificate(tempo.cert)->not_after, spec.not_after);
+  EXPECT_EQ(ReadChain(tempo.cert)->not_after, root.not_after);
+  EXPECT_EQ(ReadChain(tempo.cert)->name, "tempo");
   EXPECT_TRUE(Verify(tempo, believed, now_ + absl::Hours(24 * 399)).ok());
   const PeerCheck by_ca = Verify(tempo, believed, now_ + absl::Hours(24 * 401));
   EXPECT_EQ(by_ca.distrust, Distrust::kExpired);
