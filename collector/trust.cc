@@ -16,7 +16,6 @@ namespace fleet::collector {
 namespace {
 
 constexpr size_t kRequestBytesMax = 16 << 10;
-constexpr size_t kNameBytesMax = 64;     // of a common name (X.520's ub-common-name)
 constexpr size_t kSerialDigitsMax = 40;  // 20 bytes, as RFC 5280 allows
 
 double Seconds(absl::Time time) { return absl::ToDoubleSeconds(time - absl::UnixEpoch()); }
@@ -31,16 +30,6 @@ absl::StatusOr<Role> MemberRole(absl::string_view text) {
   const std::optional<Role> role = ParseRole(text);
   if (role == Role::kAgent || role == Role::kAdmin) return *role;
   return absl::InvalidArgumentError(absl::StrCat(Quote(text), " is neither agent nor admin"));
-}
-
-absl::Status CheckName(absl::string_view name) {
-  if (name.size() > kNameBytesMax) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        Quote(name), " is too long for a certificate: at most ", kNameBytesMax, " bytes"));
-  }
-  if (IsHostName(name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(Quote(name), " is no name: letters, digits, '-', '_' and '.'"));
 }
 
 /// The host that an event is about: an admin is none.
@@ -282,7 +271,7 @@ absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
 absl::StatusOr<v1::EnrollReply> Trust::Enroll(const Identity& caller,
                                               const v1::EnrollRequest& request) {
   FLEET_ASSIGN_OR_RETURN(const Role role, MemberRole(request.role()));
-  FLEET_RETURN_IF_ERROR(CheckName(request.name()));
+  FLEET_RETURN_IF_ERROR(CheckMemberName(request.name()));
   FLEET_ASSIGN_OR_RETURN(const auto tls, Issuing());
   FLEET_ASSIGN_OR_RETURN(const std::string secret,
                          parts_.store.MakeToken({role, request.name()}, By(caller)));
@@ -334,7 +323,7 @@ absl::StatusOr<v1::RevokeReply> Trust::Revoke(const Identity& caller,
     }
   } else {
     FLEET_ASSIGN_OR_RETURN(const Role role, MemberRole(request.role()));
-    FLEET_RETURN_IF_ERROR(CheckName(request.name()));
+    FLEET_RETURN_IF_ERROR(CheckMemberName(request.name()));
     FLEET_ASSIGN_OR_RETURN(const std::vector<std::string> serials,
                            parts_.store.RevokeName(role, request.name(), why));
     for (const std::string& serial : serials) reply.add_serials(serial);
@@ -359,7 +348,10 @@ absl::StatusOr<bool> Trust::Knows(const std::string& host) const {
 
 absl::StatusOr<v1::RetireReply> Trust::Retire(const Identity& caller,
                                               const v1::RetireRequest& request) {
-  FLEET_RETURN_IF_ERROR(CheckName(request.host()));
+  // Not as of a member: without certificates a name may be longer.
+  if (!IsHostName(request.host())) {
+    return absl::InvalidArgumentError(absl::StrCat(Quote(request.host()), " is no host's name"));
+  }
   v1::RetireReply reply;
   if (request.undo()) {
     FLEET_RETURN_IF_ERROR(parts_.store.Unretire(request.host()));

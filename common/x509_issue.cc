@@ -5,6 +5,9 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "common/escape.h"
+#include "common/host_name.h"
 #include "common/status_macros.h"
 #include "common/x509_internal.h"
 
@@ -159,6 +162,16 @@ absl::StatusOr<std::string> PublicKeyOfCertificate(absl::string_view certificate
 absl::StatusOr<std::string> PublicKeyOfKey(absl::string_view key_pem) {
   FLEET_ASSIGN_OR_RETURN(const KeyPtr key, x509::ReadKey(key_pem));
   return ToDer(key.get());
+}
+
+absl::Status CheckMemberName(absl::string_view name) {
+  if (!IsHostName(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(Quote(name), " is no name: letters, digits, '-', '_' and '.'"));
+  }
+  if (name.size() <= kMemberNameBytesMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      Quote(name), " is too long for a certificate: at most ", kMemberNameBytesMax, " bytes"));
 }
 
 absl::StatusOr<std::string> IssueCertificate(absl::string_view public_key,

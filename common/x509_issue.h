@@ -37,6 +37,11 @@ struct CertificateSpec {
   std::string name;
 };
 
+/// What a common name holds (X.520's ub-common-name), and so the name of a member.
+inline constexpr size_t kMemberNameBytesMax = 64;
+/// Whether a certificate can be made for `name`. Errors: kInvalidArgument, naming what is wrong.
+absl::Status CheckMemberName(absl::string_view name);
+
 /// Who signs.
 struct Issuer {
   std::string certificate_pem;

@@ -3,8 +3,6 @@
 #include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
-#include "common/escape.h"
-#include "common/host_name.h"
 #include "common/private_file.h"
 #include "common/secret.h"
 #include "common/status_macros.h"
@@ -17,12 +15,6 @@ namespace {
 bool Exists(const std::string& path) {
   struct stat info = {};
   return ::stat(path.c_str(), &info) == 0;
-}
-
-absl::Status CheckName(absl::string_view name) {
-  if (IsHostName(name)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(Quote(name), " is no name: letters, digits, '-', '_' and '.'"));
 }
 
 absl::StatusOr<Issuer> ReadIssuer(const std::string& cert, const std::string& key) {
@@ -86,8 +78,8 @@ CaLayout::CaLayout(const std::string& directory)
 
 absl::Status InitCa(const std::string& directory, absl::string_view collector_name,
                     absl::string_view admin_name, absl::Time now) {
-  FLEET_RETURN_IF_ERROR(CheckName(collector_name));
-  FLEET_RETURN_IF_ERROR(CheckName(admin_name));
+  FLEET_RETURN_IF_ERROR(CheckMemberName(collector_name));
+  FLEET_RETURN_IF_ERROR(CheckMemberName(admin_name));
   const CaLayout layout(directory);
   if (Exists(layout.root_key) || Exists(layout.root_cert) || Exists(layout.collector)) {
     return absl::FailedPreconditionError(
@@ -110,7 +102,7 @@ absl::Status InitCa(const std::string& directory, absl::string_view collector_na
 
 absl::StatusOr<std::string> NewIssuing(const std::string& directory,
                                        absl::string_view collector_name, absl::Time now) {
-  FLEET_RETURN_IF_ERROR(CheckName(collector_name));
+  FLEET_RETURN_IF_ERROR(CheckMemberName(collector_name));
   const CaLayout layout(directory);
   FLEET_ASSIGN_OR_RETURN(const Issuer root, ReadIssuer(layout.root_cert, layout.root_key));
   std::string former;
@@ -124,7 +116,7 @@ absl::StatusOr<std::string> NewIssuing(const std::string& directory,
 
 absl::StatusOr<std::string> NewAdmin(const std::string& issuer, const std::string& out,
                                      absl::string_view name, absl::Time now) {
-  FLEET_RETURN_IF_ERROR(CheckName(name));
+  FLEET_RETURN_IF_ERROR(CheckMemberName(name));
   FLEET_ASSIGN_OR_RETURN(const Issuer issuing,
                          ReadIssuer(issuer + "/issuer.pem", issuer + "/issuer.key"));
   FLEET_ASSIGN_OR_RETURN(const std::string root, ReadSecretFile(issuer + "/ca.pem"));

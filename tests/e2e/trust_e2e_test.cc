@@ -427,6 +427,10 @@ TEST_F(TrustE2eTest, ALostAdminIsMadeAnewWhereTheIssuingKeyIs) {
   EXPECT_EQ(Ctl({"hosts"}, Who{dir_ / "rado2"}).exit_code, 0);
   EXPECT_EQ(RunProgram({Program("fleetctl"), "ca", "init", "--dir", dir_ / "ca"}).exit_code, 4)
       << "a second init would bury the first CA";
+  const Output named = RunProgram(
+      {Program("fleetctl"), "ca", "init", "--dir", dir_ / "ca-2", "--admin", std::string(65, 'x')});
+  EXPECT_THAT(named.text, HasSubstr("at most 64 bytes"));
+  EXPECT_NE(Shell("ls " + (dir_ / "ca-2")).exit_code, 0) << "half a CA was left";
 }
 
 TEST_F(TrustE2eTest, AnotherIssuingCaTakesOverWhileEverythingRunsAndTheFormerOneIsRevoked) {

@@ -137,5 +137,18 @@ TEST_F(TrustCallsTest, NothingOutlivesTheRootEither) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("fleetctl ca init")));
 }
 
+TEST_F(TrustCallsTest, AHostWithoutACertificateMayHaveALongNameAndIsRetiredByIt) {
+  TrustParts parts = Parts();
+  parts.knows = [](const std::string&) { return true; };
+  Trust trust(parts);
+  v1::RetireRequest request;
+  request.set_host(std::string(kMemberNameBytesMax + 1, 'x'));
+  EXPECT_THAT(trust.Retire({}, request), IsOk());
+  EXPECT_TRUE(store_->IsRetired(request.host()));
+  request.set_host("../tempo");
+  EXPECT_THAT(trust.Retire({}, request).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("no host's name")));
+}
+
 }  // namespace
 }  // namespace fleet::collector
