@@ -120,8 +120,10 @@ void HostTimeline::FindExpiries() {
   next_expiry_ = silent_at_ = absl::InfiniteFuture();
   absl::Duration interval = absl::InfiniteDuration();
   for (const std::unique_ptr<Check>& check : checks_) {
+    // One that has ended says nothing of how often the host should be heard.
+    if (!check->open()) continue;
     interval = std::min(interval, check->interval);
-    if (check->open()) next_expiry_ = std::min(next_expiry_, check->expiry());
+    next_expiry_ = std::min(next_expiry_, check->expiry());
   }
   if (next_expiry_ != absl::InfiniteFuture()) silent_at_ = last_end_ + FreshFor(interval);
 }
