@@ -28,7 +28,9 @@ absl::Status Dress(int fd, const OwnedDirectory& directory, const std::string& n
       errno = EISDIR;
       return Failed("replace", path);
     }
-    mode = like.st_mode & (kind == FileKind::kKey ? 0600 : 0777);
+    // Root's key that one group may read, and nobody else, is so for the daemon that uses it.
+    const bool for_group = directory.user.uid == 0 && (like.st_mode & 0007) == 0;
+    mode = like.st_mode & (kind != FileKind::kKey ? 0777 : for_group ? 0640 : 0600);
   } else if (::fstat(directory.fd.get(), &like) != 0) {
     return Failed("stat", DirectoryOf(path));
   }
@@ -108,6 +110,8 @@ absl::Status WritePrivateFile(const std::string& path, absl::string_view text, F
 }
 
 absl::Status MakePrivateDirectory(const std::string& path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return absl::OkStatus();
   return OpenOwnedDirectory(path, true).status();
 }
 

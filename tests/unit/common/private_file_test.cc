@@ -133,6 +133,18 @@ TEST(PrivateFileTest, AKeyIsForItsOwnerAloneWhateverTheOldOneAllowed) {
   EXPECT_EQ(StatOf(path).st_mode & 07777u, 0600u);
 }
 
+TEST(PrivateFileTest, RootsKeyStaysReadableForTheOneGroupThatUsesIt) {
+  if (!test::IsRoot()) GTEST_SKIP() << "only root can give files away";
+  const test::TempDir dir;
+  const std::string path = dir / "key.pem";
+  test::WriteFile(path, "old");
+  ASSERT_EQ(::chown(path.c_str(), 0, 65534), 0);
+  ASSERT_EQ(::chmod(path.c_str(), 0640), 0);
+  EXPECT_THAT(WritePrivateFile(path, "new", FileKind::kKey), IsOk());
+  EXPECT_EQ(StatOf(path).st_mode & 07777u, 0640u);
+  EXPECT_EQ(StatOf(path).st_gid, 65534u);
+}
+
 TEST(PrivateFileTest, WhatWaitsIsSeenByNobodyAndGoesWhenItIsNotWanted) {
   test::TempDir dir;
   const std::string path = dir / "key.pem";
