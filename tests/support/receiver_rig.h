@@ -15,6 +15,14 @@
 
 namespace fleet::test {
 
+/// What most of these tests report: two segments of the host tempo, and two series of it as the
+/// receiver names them.
+inline constexpr SegmentId kFirst{7, 0};
+inline constexpr SegmentId kSecond{7, 1};
+inline constexpr char kLoad[] = R"(node_load1{instance="tempo",job="fleet"})";
+inline constexpr char kDisk[] = R"(node_disk_io_now{device="sda",instance="tempo",job="fleet"})";
+inline Report Load(double value) { return MakeReport("load", {{"node_load1", value}}); }
+
 /// A journal, a receiver that stands in for a TSDB, and between them what is tested.
 class ReceiverRig {
  public:

@@ -16,12 +16,11 @@ namespace fleet::collector {
 namespace {
 
 using ::fleet::test::IsOk;
+using ::fleet::test::kFirst;
 using ::fleet::test::MakeReport;
 using ::fleet::test::ReceiverRig;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-constexpr SegmentId kFirst{7, 0};
 
 /// `name{a="b"} 1` as FakeReceiver writes it: labels sorted, escapes resolved.
 std::string Normal(absl::string_view line, double* value) {

@@ -12,6 +12,11 @@ namespace fleet::collector {
 namespace {
 
 using ::fleet::test::FakeReceiver;
+using ::fleet::test::kDisk;
+using ::fleet::test::kFirst;
+using ::fleet::test::kLoad;
+using ::fleet::test::kSecond;
+using ::fleet::test::Load;
 using ::fleet::test::MakeReport;
 using ::fleet::test::MakeResponse;
 using ::fleet::test::ReceiverRig;
@@ -20,13 +25,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-constexpr SegmentId kFirst{7, 0};
-constexpr SegmentId kSecond{7, 1};
-const char kLoad[] = R"(node_load1{instance="tempo",job="fleet"})";
-const char kDisk[] = R"(node_disk_io_now{device="sda",instance="tempo",job="fleet"})";
-
-Report Load(double value) { return MakeReport("load", {{"node_load1", value}}); }
 
 class ReceiverTest : public ::testing::Test {
  protected:

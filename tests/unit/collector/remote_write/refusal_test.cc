@@ -9,16 +9,14 @@ namespace fleet::collector {
 namespace {
 
 using ::fleet::test::FakeReceiver;
+using ::fleet::test::kFirst;
+using ::fleet::test::kLoad;
+using ::fleet::test::kSecond;
+using ::fleet::test::Load;
 using ::fleet::test::MakeReport;
 using ::fleet::test::MakeResponse;
 using ::fleet::test::ReceiverRig;
 using ::testing::ElementsAre;
-
-constexpr SegmentId kFirst{7, 0};
-constexpr SegmentId kSecond{7, 1};
-const char kLoad[] = R"(node_load1{instance="tempo",job="fleet"})";
-
-Report Load(double value) { return MakeReport("load", {{"node_load1", value}}); }
 
 /// A report with many series, as real checks have.
 Report Many(double value, int series = 200) {
