@@ -15,11 +15,15 @@ constexpr size_t kTablesKept = 1024;
 // What cannot be read now is tried again after this, and told of as often.
 constexpr absl::Duration kReadAgainAfter = absl::Seconds(1);
 constexpr absl::Duration kWarnEvery = absl::Minutes(10);
+// A disk that has refused one place for so long does not give it back.
+constexpr absl::Duration kReadPatience = absl::Minutes(10);
 
-/// Whether what a segment had is gone, and not only out of reach: a process that has no descriptor
-/// or no memory left gets it back.
-bool IsForGood(const absl::Status& status) {
-  return absl::IsNotFound(status) || absl::IsDataLoss(status) || absl::IsInvalidArgument(status);
+/// Whether what a segment had is gone, and not only out of reach, after a read that has failed
+/// `for_so_long`. A process that has no descriptor or no memory left may get it back at any time.
+bool IsForGood(const absl::Status& status, absl::Duration for_so_long) {
+  if (absl::IsResourceExhausted(status)) return false;
+  return absl::IsNotFound(status) || absl::IsDataLoss(status) || absl::IsInvalidArgument(status) ||
+         for_so_long >= kReadPatience;
 }
 
 }  // namespace
@@ -130,7 +134,9 @@ void HostFeed::Unload() {
 
 void HostFeed::Failed(const SegmentId& id, Segment& segment, const absl::Status& why,
                       absl::Time now) {
-  const bool for_good = IsForGood(why);
+  const SteadyTime at = clock_.SteadyNow();
+  if (!failing_since_.has_value()) failing_since_ = at;
+  const bool for_good = IsForGood(why, at - *failing_since_);
   if (for_good || absl::AbsDuration(now - warned_) >= kWarnEvery) {
     log::Warning("remote-write cannot read a segment", {{"host", host_}, {"error", why}});
     if (!for_good) warned_ = now;
@@ -140,6 +146,7 @@ void HostFeed::Failed(const SegmentId& id, Segment& segment, const absl::Status&
     // What retention took leaves the list by itself; a damaged rest is given up here.
     losses_.reports += Unsent(id, segment);
     sent_[id] = {std::max(segment.reports, NextOf(id, segment)), segment.reached};
+    failing_since_.reset();
   } else {
     wait_until_ = now + kReadAgainAfter;
   }
@@ -174,10 +181,8 @@ absl::Status HostFeed::Load(const SegmentId& id, const Segment& segment) {
     Unload();
     if (before != nullptr && !segments_[*before].skipped) {
       reader_.emplace(source_, context_.layouts, host_, *before);
-      const absl::Status warmed = Warm(*before, segments_[*before]);
-      if (!warmed.ok() && !IsForGood(warmed)) return warmed;
-      // Without it only a stale marker may be missing.
-      if (!warmed.ok()) timeline_.Reset();
+      // Without it only a stale marker may be missing, which holds nothing up.
+      if (!Warm(*before, segments_[*before]).ok()) timeline_.Reset();
     }
   }
   held_.reset();
@@ -195,7 +200,7 @@ void HostFeed::ReadSent(absl::Time now) {
   if (segment.skipped || created + kSegmentAgeMax + kEndLateMax < now) return;
   if (const absl::Status loaded = Load(id, segment); !loaded.ok()) {
     Failed(id, segment, loaded, now);
-    restored_ = !IsForGood(loaded);
+    restored_ = failing_since_.has_value();
   } else if (timeline_.silent_at() + kEndLateMax < now) {
     Unload();
   }
@@ -204,9 +209,13 @@ void HostFeed::ReadSent(absl::Time now) {
 absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time now,
                             size_t samples_max, Batch& batch) {
   if (!reader_.has_value() || reader_->id() != id) FLEET_RETURN_IF_ERROR(Load(id, segment));
+  // What was sent and the journal had lost may have come to it again.
+  FLEET_RETURN_IF_ERROR(Warm(id, segment));
   while (batch.samples() < samples_max) {
     if (!held_.has_value()) {
-      if (reader_->next_index() >= segment.reports) break;
+      if (reader_->next_index() >= segment.reports || reader_->next_index() < NextOf(id, segment)) {
+        break;
+      }
       FLEET_ASSIGN_OR_RETURN(const bool got, reader_->Next([this](const DecodedReport& report) {
         held_ = Held{report, std::string(report.check)};
         held_->report.check = held_->check;
@@ -227,6 +236,7 @@ absl::Status HostFeed::Fill(const SegmentId& id, Segment& segment, absl::Time no
       TakeReport(report, segment, &batch);
     }
     sent_[id] = {report.index + 1, start};
+    failing_since_.reset();
     held_.reset();
     wait_until_ = absl::InfinitePast();
   }

@@ -139,6 +139,7 @@ class HostFeed {
   std::optional<Held> held_;                      // read, and its time has not come
   absl::Time wait_until_ = absl::InfinitePast();  // to read on; see Waits
   absl::Time warned_ = absl::InfinitePast();      // of what could not be read
+  std::optional<SteadyTime> failing_since_;       // what is read next could not be
   std::map<SegmentId, Sent> sent_;                // of the batch under way
   absl::flat_hash_map<std::shared_ptr<const SeriesTable>, int64_t> taken_until_;
 };

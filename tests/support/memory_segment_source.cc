@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -62,8 +63,17 @@ void MemorySegmentSource::Damage(const std::string& host, SegmentId id, size_t a
 void MemorySegmentSource::Cut(const std::string& host, SegmentId id, uint64_t reports) {
   MutexLock lock(mutex_);
   Segment& segment = segments_.at(Key(host, id));
+  segment.cut = segment.bytes.substr(segment.ends.at(reports - 1));
   segment.bytes.resize(segment.ends.at(reports - 1));
   segment.stored.reports = reports;
+  Changed();
+}
+
+void MemorySegmentSource::Mend(const std::string& host, SegmentId id) {
+  MutexLock lock(mutex_);
+  Segment& segment = segments_.at(Key(host, id));
+  segment.bytes += std::exchange(segment.cut, "");
+  segment.stored.reports = segment.ends.size();
   Changed();
 }
 

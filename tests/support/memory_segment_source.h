@@ -25,8 +25,10 @@ class MemorySegmentSource final : public collector::SegmentSource {
   void Remove(const std::string& host, SegmentId id);
   /// `host` has announced segments created before `created`; InfinitePast: none.
   void SetAwaits(const std::string& host, absl::Time created);
-  /// Leaves the first `reports`, as a crash may. Nothing can be appended after that.
+  /// Leaves the first `reports`, as a crash may. Nothing can be appended until Mend.
   void Cut(const std::string& host, SegmentId id, uint64_t reports);
+  /// What Cut took is there again, as when its agent has sent it again.
+  void Mend(const std::string& host, SegmentId id);
   /// Flips a bit of the stored bytes.
   void Damage(const std::string& host, SegmentId id, size_t at);
   /// Each read of `host` fails with `error` from now on; none does when it is OK.
@@ -46,6 +48,7 @@ class MemorySegmentSource final : public collector::SegmentSource {
     SegmentEncoder encoder;
     std::string bytes;
     std::vector<size_t> ends;  // of each report in bytes
+    std::string cut = "";      // what Cut took
   };
   using Key = std::pair<std::string, SegmentId>;
 

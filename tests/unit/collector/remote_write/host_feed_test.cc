@@ -8,18 +8,16 @@
 namespace fleet::collector {
 namespace {
 
+using ::fleet::test::kDisk;
+using ::fleet::test::kFirst;
+using ::fleet::test::kLoad;
+using ::fleet::test::kSecond;
+using ::fleet::test::Load;
 using ::fleet::test::MakeReport;
 using ::fleet::test::MakeResponse;
 using ::fleet::test::ReceiverRig;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-constexpr SegmentId kFirst{7, 0};
-constexpr SegmentId kSecond{7, 1};
-const char kLoad[] = R"(node_load1{instance="tempo",job="fleet"})";
-const char kDisk[] = R"(node_disk_io_now{device="sda",instance="tempo",job="fleet"})";
-
-Report Load(double value) { return MakeReport("load", {{"node_load1", value}}); }
 
 class HostFeedTest : public ::testing::Test {
  protected:
@@ -53,6 +51,46 @@ TEST_F(HostFeedTest, AnErrorOfReadingThatPassesLosesNothing) {
   EXPECT_THAT(rig_.Values(kDisk, rig_.start), ElementsAre("0:5", "10:stale"));
   EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u);
   EXPECT_EQ(rig_.receiver->stats().dropped(), 0u);
+}
+
+TEST_F(HostFeedTest, APlaceThatTheDiskNeverGivesBackIsGivenUpAndTheRestGoesOn) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(0));
+  rig_.Report("tempo", kFirst, Load(1), absl::Seconds(10));
+  rig_.source.Close("tempo", kFirst);
+  rig_.source.FailReads("tempo", absl::UnknownError("read: input/output error"));
+  for (int i = 0; i < 9; ++i) rig_.Advance(absl::Minutes(1));
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 0u) << "it may pass";
+  for (int i = 0; i < 2; ++i) rig_.Advance(absl::Minutes(1));
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 2u);
+  // Too few descriptors, however long, are no fault of the segment's.
+  rig_.source.Open("tempo", kSecond, rig_.clock.Now());
+  rig_.Report("tempo", kSecond, Load(2));
+  rig_.source.FailReads("tempo", absl::ResourceExhaustedError("open: too many open files"));
+  for (int i = 0; i < 30; ++i) rig_.Advance(absl::Minutes(1));
+  EXPECT_EQ(rig_.receiver->stats().lost_reports, 2u);
+  rig_.source.FailReads("tempo", absl::OkStatus());
+  rig_.Advance(absl::Seconds(1));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start), ::testing::Contains(::testing::EndsWith(":2")));
+}
+
+TEST_F(HostFeedTest, WhatTheJournalLostAndGotAgainIsNotSentTwice) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  for (int i = 0; i < 10; ++i) {
+    rig_.Report("tempo", kFirst, Load(i));
+    rig_.Advance(absl::Seconds(1));
+  }
+  rig_.source.Cut("tempo", kFirst, 7);
+  rig_.Restart();
+  rig_.Advance(absl::Minutes(1));  // it is read once, to end what is to end
+  rig_.source.Mend("tempo", kFirst);
+  rig_.Report("tempo", kFirst, Load(10));
+  rig_.Report("tempo", kFirst, Load(11), absl::Seconds(1));
+  for (int i = 0; i < 3; ++i) rig_.Advance(absl::Seconds(1));
+  EXPECT_THAT(rig_.Values(kLoad, rig_.start),
+              ElementsAre("0:0", "1:1", "2:2", "3:3", "4:4", "5:5", "6:6", "7:7", "8:8", "9:9",
+                          "15.5:stale", "54.002:stale", "70:10", "71:11"))
+      << "each once, and an end of what was there then and of what is there again";
 }
 
 TEST_F(HostFeedTest, AReadThatFailsBetweenTwoReportsIsRepeated) {
