@@ -125,6 +125,7 @@ IngestStream::IngestStream(IngestHub& hub, uint64_t id, std::string host, v1::He
 
 IngestStream::~IngestStream() {
   if (vantage_) hub_.parts_.vantages->Left(host_, id_);
+  if (hub_.parts_.journal != nullptr) hub_.parts_.journal->WaitNoMore(*link_);
   hub_.Ended(id_);
 }
 
@@ -178,7 +179,8 @@ absl::Status IngestStream::Receive(const v1::Records& records, const DecodedRepo
   reports_.Add();
   samples_.Add(static_cast<double>(report.layout->size()));
   if (records.first_index() == 0 && report.index == 0) {
-    offset_ = OffsetOf(records, decoder_.created(), came_);
+    const absl::Time came = hub_.clock_.Now() - (hub_.clock_.SteadyNow() - came_);
+    offset_ = OffsetOf(records, decoder_.created(), came);
   }
   // What a vantage saw says nothing of the host itself.
   if (probe::IsLook(report.check)) {
@@ -265,7 +267,7 @@ absl::Status IngestStream::CheckClock(const v1::Records& records) {
 
 absl::StatusOr<IngestStream::Next> IngestStream::Take(const v1::Records& records) {
   FLEET_RETURN_IF_ERROR(CheckClock(records));
-  if (!waited_) came_ = hub_.clock_.Now();
+  if (!waited_) came_ = hub_.clock_.SteadyNow();
   Journal* journal = hub_.parts_.journal;
   const size_t size = records.data().size();
   waited_ = !live() && journal != nullptr && !journal->HasRoom(host_, size, true);

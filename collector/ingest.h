@@ -99,7 +99,7 @@ class IngestStream {
   SegmentId segment_;
   bool any_ = false;       // whether segment_ means something
   uint64_t known_ = 0;     // reports of segment_ that were taken before this stream sent it
-  absl::Time came_;        // the records at hand, by our clock
+  SteadyTime came_;        // when the records at hand came
   bool waited_ = false;    // they came before, and there was no room
   absl::Duration offset_;  // from the host's clock to ours, by segment_
   absl::Duration clock_;   // our wall time against the steady one, when segment_ began

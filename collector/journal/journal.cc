@@ -98,18 +98,14 @@ void Journal::WhenRoom(std::shared_ptr<JournalClient> client, absl::string_view 
                        bool backlog) {
   {
     MutexLock lock(mutex_);
-    // Of a host and lane the newest stream counts; those before it have ended.
-    const auto former = std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& one) {
-      return one.host == host && one.backlog == backlog;
-    });
-    Waiting waiting{std::move(client), std::string(host), bytes, backlog};
-    if (former != waiting_.end()) {
-      *former = std::move(waiting);
-    } else {
-      waiting_.push_back(std::move(waiting));
-    }
+    waiting_.push_back({std::move(client), std::string(host), bytes, backlog});
   }
   WakeWaiting();  // it may have come in between
+}
+
+void Journal::WaitNoMore(const JournalClient& client) {
+  MutexLock lock(mutex_);
+  std::erase_if(waiting_, [&](const Waiting& one) { return one.client.get() == &client; });
 }
 
 /// Tells those for whom there is room, first come first served, as if all of them took it.

@@ -127,6 +127,8 @@ class Journal final : public SegmentSource {
   /// Calls client->Room() once there is room for `bytes` and the disk works.
   void WhenRoom(std::shared_ptr<JournalClient> client, absl::string_view host, size_t bytes,
                 bool backlog);
+  /// This client has ended: it needs no room, and waits for none.
+  void WaitNoMore(const JournalClient& client);
 
   /// Waits until all that was taken so far can be read, or `timeout` of real time is over. Returns
   /// whether it can.
