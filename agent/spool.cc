@@ -38,14 +38,17 @@ void Spool::Close() {
   {
     MutexLock lock(mutex_);
     CloseCurrent();
-    closing_ = true;
+    if (std::exchange(closing_, true)) return;
   }
   while (Work()) {
   }
   MutexLock lock(mutex_);
   uint64_t lost = 0;
   for (const SpoolSegmentPtr& segment : shelf_.segments()) {
-    const uint64_t safe = std::max(segment->synced_reports, segment->acked_by_all());
+    uint64_t safe = segment->synced_reports;
+    for (const SpoolSegment::Reader& reader : segment->readers) {
+      safe = std::max(safe, reader.acked);
+    }
     lost += segment->reports - std::min(segment->reports, safe);
   }
   if (lost == 0) return;
