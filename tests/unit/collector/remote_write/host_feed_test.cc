@@ -91,6 +91,7 @@ TEST_F(HostFeedTest, WhatTheJournalLostAndGotAgainIsNotSentTwice) {
               ElementsAre("0:0", "1:1", "2:2", "3:3", "4:4", "5:5", "6:6", "7:7", "8:8", "9:9",
                           "15.5:stale", "54.002:stale", "70:10", "71:11"))
       << "each once, and an end of what was there then and of what is there again";
+  EXPECT_EQ(rig_.receiver->stats().dropped(), 0u) << "nor is any refused as old";
 }
 
 TEST_F(HostFeedTest, AReadThatFailsBetweenTwoReportsIsRepeated) {
