@@ -53,6 +53,20 @@ TEST_F(HostFeedTest, AnErrorOfReadingThatPassesLosesNothing) {
   EXPECT_EQ(rig_.receiver->stats().dropped(), 0u);
 }
 
+TEST_F(HostFeedTest, ACheckThatIsNoMoreMakesNobodySilent) {
+  rig_.source.Open("tempo", kFirst, rig_.start);
+  rig_.Report("tempo", kFirst, Load(0));  // each ten seconds, and never again
+  Report disk = MakeReport("disk", {{R"(node_disk_io_now{device="sda"})", 5}});
+  disk.interval = absl::Minutes(1);
+  for (int minute = 0; minute < 5; ++minute) {
+    rig_.Report("tempo", kFirst, disk);
+    for (int i = 0; i < 60; ++i) rig_.Advance(absl::Seconds(1));
+  }
+  // Until the first check has ended, the host should have been heard; then each minute is enough.
+  EXPECT_THAT(rig_.Values(kDisk, rig_.start),
+              ElementsAre("0:5", "46:stale", "60:5", "120:5", "180:5", "240:5"));
+}
+
 TEST_F(HostFeedTest, APlaceThatTheDiskNeverGivesBackIsGivenUpAndTheRestGoesOn) {
   rig_.source.Open("tempo", kFirst, rig_.start);
   rig_.Report("tempo", kFirst, Load(0));
