@@ -138,8 +138,10 @@ PeerCheck Gate::Recheck(PeerCheck check) const {
     return Distrusted(std::move(check), Distrust::kRevoked, text);
   }
   if (store_.IsEnded(check.facts)) {
-    const std::string text = absl::StrCat("what ", RoleName(*check.facts.role), " ",
-                                          check.facts.name, " had was revoked; enroll it again");
+    const std::string text =
+        absl::StrCat(RoleName(*check.facts.role), " ", check.facts.name,
+                     "'s certificates were revoked after this one was made, by its dates and the "
+                     "collector's clock; enroll it again");
     return Distrusted(std::move(check), Distrust::kRevoked, text);
   }
   return check;

@@ -37,6 +37,12 @@ std::string HostOf(Role role, const std::string& name) {
   return role == Role::kAgent ? name : std::string();
 }
 
+/// The span that so many renewals are allowed in.
+absl::Duration LimitedBy(absl::Duration lifetime) {
+  const bool shorter = lifetime > absl::ZeroDuration() && lifetime < absl::Hours(1);
+  return shorter ? lifetime : absl::Hours(1);
+}
+
 std::string CaEnd(const ServerTls::Current& tls) {
   return absl::StrCat("the fleet's ", tls.root_ends_first ? "root" : "CA", " ends on ",
                       absl::FormatTime("%Y-%m-%d", tls.issuer_end, absl::UTCTimeZone()),
@@ -50,7 +56,8 @@ Trust::Trust(TrustParts parts)
     : parts_(std::move(parts)),
       joins_(kJoinsPerMinute / 60, kJoinsBurst, parts_.clock),
       joins_of_all_(kJoinsPerSecondOfAll, kJoinsPerSecondOfAll, parts_.clock),
-      renewals_(kRenewalsPerHour / 3600, kRenewalsPerHour, parts_.clock),
+      renewals_(kRenewalsPerHour / absl::ToDoubleSeconds(LimitedBy(parts_.certificate_lifetime)),
+                kRenewalsPerHour, parts_.clock),
       trim_at_(parts_.clock.SteadyNow()) {
   if (parts_.tls != nullptr) {
     parts_.gate.SetAnchors(*parts_.tls->current()->anchors);
@@ -229,16 +236,9 @@ absl::StatusOr<v1::JoinReply> Trust::Join(const v1::JoinRequest& request,
   return reply;
 }
 
-bool Trust::MayRenew(const Identity& caller, const std::string& address) {
-  if (renewals_.Allow(absl::StrCat(RoleName(caller.role), " ", caller.name))) return true;
-  parts_.refusals.Note(
-      {"renewal_rate", "too many renewals", HostOf(caller.role, caller.name), address});
-  return false;
-}
-
-absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
-                                            const std::string& certificate) {
+absl::Status Trust::MayRenew(const Identity& caller, const std::string& address) {
   if (!caller.verified) return absl::FailedPreconditionError("there is no certificate to renew");
+  FLEET_RETURN_IF_ERROR(Issuing().status());
   CertificateFacts until_its_end = caller.check.facts;
   until_its_end.not_after = caller.check.not_after;
   const absl::Time due = RenewalTime(until_its_end, 0) - kRenewEarly;
@@ -248,6 +248,15 @@ absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
                      absl::FormatTime("%Y-%m-%d", due, absl::UTCTimeZone()),
                      " on; this clock is the collector's"));
   }
+  const std::string member = absl::StrCat(RoleName(caller.role), " ", caller.name);
+  if (renewals_.Allow(member)) return absl::OkStatus();
+  parts_.refusals.Note(
+      {"renewal_rate", "too many renewals", HostOf(caller.role, caller.name), address});
+  return absl::ResourceExhaustedError("refused (renewal_rate): too many renewals; wait an hour");
+}
+
+absl::StatusOr<v1::RenewReply> Trust::Renew(const Identity& caller,
+                                            const std::string& certificate) {
   FLEET_ASSIGN_OR_RETURN(const std::string public_key, PublicKeyOfCertificate(certificate));
   FLEET_ASSIGN_OR_RETURN(const std::string renewed, Issue(public_key, caller.role, caller.name));
   FLEET_ASSIGN_OR_RETURN(const CertificateFacts facts, ReadCertificate(renewed));

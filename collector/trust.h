@@ -56,7 +56,7 @@ class Trust {
 
   /// Certificates that one member may ask for in the place of its own: one is enough, and what is
   /// asked for again was lost on the way.
-  static constexpr double kRenewalsPerHour = 6;
+  static constexpr double kRenewalsPerHour = 6;  // or per life, where that is shorter
   /// So long before the time at which members ask, for those whose clock is ahead.
   static constexpr absl::Duration kRenewEarly = absl::Hours(48);
 
@@ -75,10 +75,10 @@ class Trust {
   /// Whether somebody at `address` may try to join now; counted and noted if not.
   bool MayJoin(const std::string& address);
   absl::StatusOr<v1::JoinReply> Join(const v1::JoinRequest& request, const std::string& address);
-  /// Whether this member may ask for another certificate now; counted and noted if not. To be asked
-  /// before its call waits for the thread.
-  bool MayRenew(const Identity& caller, const std::string& address);
-  /// Errors: kFailedPrecondition for a certificate that is good for long yet.
+  /// Whether this member may ask for another certificate now. To be asked before its call waits for
+  /// the thread. Errors: kFailedPrecondition for a certificate that is good for long yet, and as
+  /// long as nothing can be issued; kResourceExhausted, counted and noted, for too many.
+  absl::Status MayRenew(const Identity& caller, const std::string& address);
   absl::StatusOr<v1::RenewReply> Renew(const Identity& caller, const std::string& certificate);
   absl::StatusOr<v1::EnrollReply> Enroll(const Identity& caller, const v1::EnrollRequest& request);
   absl::StatusOr<v1::RevokeReply> Revoke(const Identity& caller, const v1::RevokeRequest& request);

@@ -59,15 +59,19 @@ grpc::ServerUnaryReactor* TrustService::Join(grpc::CallbackServerContext* contex
 
 grpc::ServerUnaryReactor* TrustService::Renew(grpc::CallbackServerContext* context,
                                               const v1::RenewRequest*, v1::RenewReply* reply) {
-  const absl::StatusOr<Identity> member = gate_.Identify(PeerOf(*context));
-  if (member.ok() && member->verified && !trust_.MayRenew(*member, PeerOf(*context).address)) {
+  const Peer peer = PeerOf(*context);
+  absl::Status may;
+  // Who is nobody is told so below.
+  if (const auto member = gate_.Identify(peer); member.ok()) {
+    may = trust_.MayRenew(*member, peer.address);
+  }
+  if (!may.ok()) {
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpc(
-        absl::ResourceExhaustedError("refused (renewal_rate): too many renewals; wait an hour")));
+    reactor->Finish(ToGrpc(may));
     return reactor;
   }
   return Answer(context, Trust::Turn::kMember, reply,
-                [this, certificate = PeerOf(*context).certificate](const Identity& caller) {
+                [this, certificate = peer.certificate](const Identity& caller) {
                   return trust_.Renew(caller, certificate);
                 });
 }

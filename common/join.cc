@@ -49,10 +49,10 @@ absl::StatusOr<CertificateFacts> CheckReply(const ClientTls& tls) {
 
 absl::StatusOr<PendingIdentity> PendingIdentity::Create(const IdentityPaths& paths) {
   for (const std::string* path : {&paths.ca, &paths.cert, &paths.key}) {
-    if (!absl::StartsWith(*path, "/")) {
+    if (!absl::StrContains(*path, "/")) {
       return absl::InvalidArgumentError(absl::StrCat(
-          Quote(*path), " is no absolute path, and what systemd's LoadCredential gives cannot be ",
-          "written: name absolute paths for ca, cert and key", kTokenLeft));
+          Quote(*path), " is what systemd's LoadCredential gives, which cannot be written: name ",
+          "paths for ca, cert and key", kTokenLeft));
     }
   }
   const auto create = [&](const std::string& path, FileKind kind) -> absl::StatusOr<PendingFile> {

@@ -63,9 +63,13 @@ class Walk {
     return acting_->status();
   }
 
+  absl::Status FailedHere(absl::string_view what) const {
+    return Failed(what, absl::StrCat(path_, AsWhom(user_)));
+  }
+
   absl::Status Enter(ScopedFd fd) {
     struct stat info = {};
-    if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return Failed("open", path_);
+    if (!fd.valid() || ::fstat(fd.get(), &info) != 0) return FailedHere("open");
     fd_ = std::move(fd);
     return Become(info);
   }
@@ -74,7 +78,7 @@ class Walk {
     ScopedFd next(::openat(fd_.get(), part.c_str(), kDirectory));
     if (!next.valid() && errno == ENOENT && make_) {
       if (::mkdirat(fd_.get(), part.c_str(), 0700) != 0 && errno != EEXIST) {
-        return Failed("mkdir", path_);
+        return FailedHere("mkdir");
       }
       next = ScopedFd(::openat(fd_.get(), part.c_str(), kDirectory));
     }
@@ -85,15 +89,15 @@ class Walk {
   absl::Status Follow(const std::string& part) {
     const ScopedFd link(::openat(fd_.get(), part.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
     struct stat info = {};
-    if (!link.valid() || ::fstat(link.get(), &info) != 0) return Failed("open", path_);
+    if (!link.valid() || ::fstat(link.get(), &info) != 0) return FailedHere("open");
     if (!S_ISLNK(info.st_mode) || ++links_ > kLinksMax) {
       errno = S_ISLNK(info.st_mode) ? ELOOP : ENOTDIR;
-      return Failed("open", path_);
+      return FailedHere("open");
     }
     FLEET_RETURN_IF_ERROR(Become(info));
     char target[PATH_MAX];
     const ssize_t size = ::readlinkat(link.get(), "", target, sizeof(target));
-    if (size < 0) return Failed("readlink", path_);
+    if (size < 0) return FailedHere("readlink");
     const absl::string_view text(target, static_cast<size_t>(size));
     Prepend(text);
     return absl::StartsWith(text, "/") ? Enter(ScopedFd(::open("/", kDirectory)))
@@ -110,6 +114,12 @@ class Walk {
 };
 
 }  // namespace
+
+std::string AsWhom(const FileUser& user) {
+  if (user.uid == 0) return "";
+  return absl::StrCat(" (tried as the user ", user.uid,
+                      ", who owns a directory on the way there and could swap it)");
+}
 
 ActingAs::ActingAs(const FileUser& user) : active_(user.uid != 0) {
   if (!active_) return;

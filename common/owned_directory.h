@@ -16,6 +16,9 @@ struct FileUser {
   gid_t gid = 0;
 };
 
+/// For errors of root's: as whom something was tried. Empty for root itself.
+std::string AsWhom(const FileUser& user);
+
 /// While it lives, this thread has the rights of `user` at files, no more and no other groups, and
 /// what it makes is theirs. For a process of root's; without effect for root as `user`.
 class ActingAs {

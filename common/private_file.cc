@@ -62,7 +62,9 @@ absl::StatusOr<PendingFile> PendingFile::Create(const std::string& path, FileKin
   ::unlinkat(directory, file.partial_.c_str(), 0);
   file.fd_ = ScopedFd(::openat(directory, file.partial_.c_str(),
                                O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.fd_.valid()) return Failed("create", absl::StrCat(path, suffix));
+  if (!file.fd_.valid()) {
+    return Failed("create", absl::StrCat(path, suffix, AsWhom(file.directory_.user)));
+  }
   FLEET_RETURN_IF_ERROR(Dress(file.fd_.get(), file.directory_, file.name_, kind, path));
   return file;
 }

@@ -95,7 +95,13 @@ absl::Status FetchExport(const ClientOptions& options, const v1::ExportRequest& 
     reader->Finish();
     return absl::OkStatus();
   }
-  return ToStatus(options, reader->Finish());
+  const grpc::Status status = reader->Finish();
+  if (status.error_code() == grpc::StatusCode::CANCELLED) {
+    return absl::UnavailableError(
+        "the collector has ended the export, and could not say why: nothing of it was read for a "
+        "minute, or you are not let in any more");
+  }
+  return ToStatus(options, status);
 }
 
 absl::StatusOr<v1::StatusReply> FetchStatus(const ClientOptions& options,

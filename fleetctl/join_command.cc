@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 
@@ -10,6 +11,9 @@ namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(30);
 
+/// A name without a directory is a file here, as for every other command.
+std::string Absolute(const std::string& path) { return std::filesystem::absolute(path); }
+
 int Run(const Context& context, const std::string& given) {
   std::string text = given;
   if (text == "-" && !std::getline(std::cin, text)) {
@@ -19,7 +23,7 @@ int Run(const Context& context, const std::string& given) {
   if (!token.ok()) return Fail(token.status());
   const ClientOptions& client = context.client;
   absl::StatusOr<PendingIdentity> files =
-      PendingIdentity::Create({client.ca, client.cert, client.key});
+      PendingIdentity::Create({Absolute(client.ca), Absolute(client.cert), Absolute(client.key)});
   if (!files.ok()) return Fail(files.status());
   const absl::StatusOr<MemberIdentity> identity = JoinFleet(*token, files->key(), kTimeout);
   if (!identity.ok()) return Fail(identity.status());

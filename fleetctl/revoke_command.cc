@@ -27,6 +27,8 @@ std::string AsSerial(absl::string_view text) {
   return hex && digits.size() >= 16 ? digits : std::string();
 }
 
+constexpr int kExitNothingKnown = 1;  // a warning: it may have been another's name
+
 int Run(const Context& context, const Arguments& arguments) {
   v1::RevokeRequest request;
   request.set_serial(AsSerial(arguments.target));
@@ -37,10 +39,11 @@ int Run(const Context& context, const Arguments& arguments) {
   const auto reply = Revoke(context.client, request);
   if (!reply.ok()) return Fail(reply.status());
   if (reply->serials().empty()) {
-    std::cout << "No certificate of " << (arguments.admin ? "admin " : "host ") << reply->name()
-              << " is known here that is still good. Any that was issued until now is refused from "
-                 "now on.\n";
-    return 0;
+    std::cerr << "fleetctl: no certificate of " << (arguments.admin ? "admin " : "host ")
+              << reply->name()
+              << " is known here that is still good: is the name right? Any that was issued to it "
+                 "until now, by its dates, is refused from now on.\n";
+    return kExitNothingKnown;
   }
   std::cout << "Revoked" << (reply->name().empty() ? "" : ", of " + reply->name()) << ": "
             << absl::StrJoin(reply->serials(), " ") << "\n";
@@ -65,6 +68,7 @@ Command::Run AddRevoke(CLI::App& app, Context& context) {
   revoke->add_option("target", arguments->target, "HOST, or the SERIAL of one certificate")
       ->required();
   revoke->add_flag("--admin", arguments->admin, "the name is an admin's");
+  revoke->footer("Exit code 1: nothing of that name was known.");
   return [&context, arguments] { return Run(context, *arguments); };
 }
 

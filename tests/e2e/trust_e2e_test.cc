@@ -282,6 +282,7 @@ TEST_F(TrustE2eTest, WhoeverKnocksIsRefusedByItsReasonAndLearnsNothing) {
   ASSERT_EQ(Join("a5", Token("a5")).exit_code, 0);
   const Who a5{dir_ / "a5/tls"};
   ASSERT_EQ(Ctl({"revoke", "a5"}).exit_code, 0);
+  EXPECT_EQ(Ctl({"revoke", "a55"}).exit_code, 1) << "is the name right?";
   ExpectAgentRefused("a6", a5, "revoked");
   // None at all: what curl can say to it.
   const Output none = Shell(absl::StrCat(

@@ -136,7 +136,7 @@ TEST_F(GateTest, ARevokedNameEndsWhatNobodyHasSeenHere) {
   const auto refused = gate_.Admit(anna, kStatus);
   EXPECT_THAT(refused, HasCode(absl::StatusCode::kUnauthenticated));
   EXPECT_THAT(refused.status().message(),
-              ::testing::HasSubstr("refused (revoked): what admin anna"));
+              ::testing::HasSubstr("refused (revoked): admin anna's certificates were revoked"));
   EXPECT_EQ(Rejected("revoked"), 1);
   EXPECT_THAT(gate_.Admit(other, kUpload), IsOk());
   // Made since then, where only the issuing key is.

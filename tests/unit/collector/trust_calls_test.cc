@@ -11,6 +11,7 @@
 namespace fleet::collector {
 namespace {
 
+using ::fleet::test::HasCode;
 using ::fleet::test::IsOk;
 using ::fleet::test::StatusIs;
 using ::fleet::test::TestCa;
@@ -62,13 +63,28 @@ TEST_F(TrustCallsTest, MembersThatCallWithoutEndKeepNoAdminWaiting) {
   EXPECT_EQ(order.front(), "admin");
 }
 
-TEST_F(TrustCallsTest, AnAdminWhoRenewsTooOftenIsNoHost) {
-  Trust trust(Parts());
+TEST_F(TrustCallsTest, AnAdminWhoRenewsTooOftenIsNoHostAndWhatIsRefusedAnywayIsFree) {
+  const TestCa ca(clock_.Now());
+  const test::TlsIdentity own = ca.Issue(Role::kCollector, "collector");
+  TrustOptions options;
+  options.tls = TlsTexts{own.ca, own.cert, own.key};
+  options.issuer = ca.issuing();
+  const auto tls = ServerTls::Make(options, clock_);
+  ASSERT_THAT(tls, IsOk());
+  Trust trust(Parts(tls->get()));
   Identity rado;
+  rado.verified = true;
   rado.role = Role::kAdmin;
   rado.name = "tempo";
-  while (trust.MayRenew(rado, "10.235.0.3")) {
+  rado.check.facts.not_before = clock_.Now() - 100 * kDay;
+  rado.check.facts.not_after = rado.check.not_after = clock_.Now() + 900 * kDay;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(trust.MayRenew(rado, "10.235.0.3"), HasCode(absl::StatusCode::kFailedPrecondition));
   }
+  rado.check.facts.not_after = rado.check.not_after = clock_.Now() + kDay;
+  int allowed = 0;
+  while (trust.MayRenew(rado, "10.235.0.3").ok()) ++allowed;
+  EXPECT_EQ(allowed, Trust::kRenewalsPerHour);
   EXPECT_TRUE(events_->Flush(absl::Seconds(20)));
   const auto events = events_->Query("", absl::InfinitePast(), absl::InfiniteFuture(), 100);
   ASSERT_EQ(events->size(), 1u);
@@ -128,7 +144,7 @@ TEST_F(TrustCallsTest, NothingOutlivesTheRootEither) {
   member.not_after = start + 365 * kDay;
   const std::string cert = ca.IssueAs(member, issuing, issuing.certificate_pem).cert;
   const Peer parasect{.certificate = cert, .chain = cert, .address = "10.235.0.4", .port = 1};
-  const auto renew = [&] { return trust.Renew(*gate_.Identify(parasect), cert).status(); };
+  const auto renew = [&] { return trust.MayRenew(*gate_.Identify(parasect), parasect.address); };
   EXPECT_THAT(renew(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("from 2024")));
   clock_.Advance(69 * kDay);
   EXPECT_THAT(renew(), IsOk());
