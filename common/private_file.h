@@ -9,8 +9,9 @@
 
 namespace fleet {
 
-/// A key is for its owner alone (0600), whatever its old file allowed. Anything else is that when
-/// it is new, and keeps the mode of its old file.
+/// A key is for its owner alone (0600), whatever its old file allowed; only root's own that one
+/// group could read, and nobody else, stays so (0640). Anything else is 0600 when it is new, and
+/// keeps the mode of its old file.
 enum class FileKind { kKey, kOther };
 
 /// A file that takes the place of another at one stroke: it lies beside `path` until Commit, and
