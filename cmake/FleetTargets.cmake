@@ -69,6 +69,8 @@ function(fleet_test name)
   if(FLEET_SANITIZER STREQUAL asan)
     set_tests_properties(${name} PROPERTIES
       ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0")
+  elseif(FLEET_SANITIZER STREQUAL tsan)  # its preset takes gcc's own macro away, for Abseil's sake
+    target_compile_definitions(${name} PRIVATE FLEET_TSAN)
   endif()
 endfunction()
 

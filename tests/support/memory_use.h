@@ -11,8 +11,8 @@
 
 namespace fleet::test {
 
-/// How much more memory this process had at a time while `work` ran than before it; with
-/// AddressSanitizer nothing, because it keeps what was freed.
+/// How much more memory this process had at a time while `work` ran than before it; with a
+/// sanitizer nothing, because it keeps what was freed, or a shadow of all.
 inline size_t MemoryFor(absl::FunctionRef<void()> work) {
   using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
   const auto peak = [] {
@@ -32,7 +32,7 @@ inline size_t MemoryFor(absl::FunctionRef<void()> work) {
   }
   [[maybe_unused]] const size_t before = peak();
   work();
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(FLEET_TSAN)
   return 0;
 #else
   return peak() - before;
