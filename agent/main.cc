@@ -381,7 +381,7 @@ int Main(int argc, char** argv) {
   CLI::App* redis_acl = AddRedisAcl(app, arguments.redis_acl);
   CLI::App* spool =
       app.add_subcommand("spool",
-                         "look at the reports that wait on this host for the collectors\n"
+                         "look at the reports that this host keeps until the collectors have them\n"
                          "Works while the agent runs and on a damaged spool; changes nothing.");
   spool->require_subcommand(1);
   spool->add_option("--dir", arguments.spool.directory,

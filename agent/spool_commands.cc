@@ -39,6 +39,11 @@ std::string SegmentName(const SpoolFileName& name) {
   return absl::StrFormat("%016x-%d", name.epoch, name.number);
 }
 
+std::string Total(uint64_t reports, size_t segments) {
+  return absl::StrCat(reports, reports == 1 ? " report in " : " reports in ", segments,
+                      segments == 1 ? " segment" : " segments");
+}
+
 }  // namespace
 
 SpoolReader::SpoolReader(SpoolCommandOptions options, FileSystem& files, Clock& clock,
@@ -108,8 +113,9 @@ int SpoolReader::List(std::ostream& out, std::ostream& err) {
     reports += scan.reports;
     bytes_sum += file.bytes;
   }
-  out << absl::StrCat(reports, " reports in ", files->size(), " segments, ",
-                      HumanBytes(static_cast<double>(bytes_sum)), "\n");
+  out << absl::StrCat(
+      Total(reports, files->size()), ", ", HumanBytes(static_cast<double>(bytes_sum)),
+      reports == 0 ? "" : "; a segment stays until every collector has all of it", "\n");
   return 0;
 }
 
@@ -148,7 +154,7 @@ int SpoolReader::Verify(std::ostream& out, std::ostream& err) {
     out << absl::StrCat(file.path, ": offset ", scan.good_bytes, " of ", bytes->size(), ", after ",
                         decoded, " whole reports: ", damage, "\n");
   }
-  out << absl::StrCat(reports, " reports in ", files->size(), " segments, ",
+  out << absl::StrCat(Total(reports, files->size()), ", ",
                       damaged == 0 ? "nothing" : absl::StrCat(damaged, " of them"), " damaged\n");
   return damaged == 0 ? 0 : 1;
 }

@@ -64,7 +64,11 @@ std::string HostCounts(const v1::HostStatus& host) {
   if (!host.up()) return host.age_seconds() < 0 ? "never heard of" : "silent";
   std::map<int, int> counts;
   for (const v1::CheckStatus& check : host.checks()) ++counts[check.verdict()];
-  return Counts(counts);
+  std::string text = Counts(counts);
+  if (host.spool_reports() > 0) {
+    absl::StrAppend(&text, "; reports still in its spool: ", host.spool_reports());
+  }
+  return text;
 }
 
 std::vector<Problem> FindProblems(const v1::StatusReply& reply) {

@@ -156,6 +156,17 @@ TEST(StatusTableTest, ASilentHostIsUnknownAndNamed) {
   EXPECT_EQ(StatusExitCode(reply, ""), 3);
 }
 
+TEST(StatusTableTest, SaysWhatAHostHasStillToSend) {
+  v1::StatusReply reply;
+  v1::HostStatus& host = *reply.add_hosts();
+  host.set_name("tempo");
+  host.set_up(true);
+  host.add_checks()->set_name("disk");
+  EXPECT_THAT(RenderStatusTable(reply, {}), HasSubstr("1 ok\n"));
+  host.set_spool_reports(1204);
+  EXPECT_THAT(RenderStatusTable(reply, {}), HasSubstr("1 ok; reports still in its spool: 1204\n"));
+}
+
 TEST(StatusJsonTest, HasTheFormThatProgramsRelyOn) {
   const auto json = nlohmann::json::parse(RenderStatusJson(ChitterAtThreeInTheMorning()));
   EXPECT_EQ(json["verdict"], "crit");
