@@ -37,10 +37,12 @@ int Init(const Arguments& arguments) {
   if (!status.ok()) return Fail(status);
   std::cout << "The CA of your fleet is in " << dir << "/. What goes where:\n\n"
             << "  " << dir << "/collector/   to the machine of the collector; there, as root:\n\n"
-            << InstallLines(dir) << "\n"
+            << InstallLines(dir)
+            << "    systemctl enable fleet-collector; systemctl restart fleet-collector\n\n"
             << "  " << dir << "/admin/       to you, " << arguments.admin << ":\n\n"
             << "    install -d -m 700 ~/.config/fleet\n    install -m 600 " << dir
-            << "/admin/* ~/.config/fleet\n\n"
+            << "/admin/* ~/.config/fleet\n"
+            << "    export FLEET_COLLECTOR=ADDRESS:10235    # its address on the VPN\n\n"
             << "  " << dir
             << "/root/        offline: on a stick, in a drawer. Who has ca.key is your "
             << "fleet.\n"
