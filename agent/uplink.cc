@@ -126,8 +126,11 @@ class Uplink::Loop {
     }
   }
 
+  bool draining() const { return drain_until_ != SteadyTime::max(); }
+
   absl::Duration TimeToWait(SteadyTime now) {
-    if (stopping_) return std::max(drain_until_ - now, absl::ZeroDuration());
+    // Who stops us after this turn began wakes us for the next, which sets the end.
+    if (draining()) return std::max(drain_until_ - now, absl::ZeroDuration());
     SteadyTime due = SteadyAfter(now, absl::Hours(1));
     if (live().stream == nullptr) {
       due = std::min(due, live().next_attempt);
@@ -170,7 +173,7 @@ class Uplink::Loop {
 
   /// At the end: what waits is sent and its acks are taken, backlog has time at the next start.
   void Drain(SteadyTime now) {
-    if (drain_until_ == SteadyTime::max()) {
+    if (!draining()) {
       drain_until_ = SteadyAfter(now, kDrainTime);
       if (backlog().stream != nullptr) backlog().stream->Cancel();
       if (live().stream != nullptr && !live().stream->welcomed) live().stream->Cancel();

@@ -129,7 +129,7 @@ TEST_F(HostileAgentTest, MessagesWithoutEndEndTheirConnection) {
 
 TEST_F(HostileAgentTest, NothingIsInflatedForAnybody) {
   memory_max_ = kStateMemoryMax;
-  ASSERT_EQ(Shell(absl::StrCat("head -c 512M /dev/zero | gzip > ", dir_ / "zeros")).exit_code, 0);
+  ASSERT_EQ(Shell(absl::StrCat("head -c 512M /dev/zero | gzip -1 > ", dir_ / "zeros")).exit_code, 0);
   const std::string zeros = ReadFile(dir_ / "zeros");
   std::string frame("\1\0\0\0\0", 5);
   for (size_t i = 0; i < 4; ++i) frame[i + 1] = static_cast<char>(zeros.size() >> (24 - 8 * i));
