@@ -137,7 +137,7 @@ absl::StatusOr<TincConfig> ParseTincConfig(absl::string_view text) {
 
 absl::StatusOr<TincPid> ParseTincPid(absl::string_view text) {
   const std::vector<absl::string_view> words =
-      absl::StrSplit(text, absl::ByAnyChar(" \t\r\n"), absl::SkipEmpty());
+      absl::StrSplit(text.substr(0, text.find('\n')), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
   TincPid result;
   if (words.empty() || !absl::SimpleAtoi(words[0], &result.pid) || result.pid <= 0) {
     return Invalid("a process id", text.substr(0, 20));

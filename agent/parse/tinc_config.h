@@ -50,7 +50,8 @@ absl::StatusOr<TincSubnet> ParseTincSubnet(absl::string_view text);
 /// Whether `name` may name a node: letters, digits and underscores, at most 255.
 bool IsTincNodeName(absl::string_view name);
 
-/// A pid file. tinc 1.0 writes the first number only; 1.1 a line such as
+/// A pid file. tinc 1.0 writes the first number only, over what a longer one of a killed tincd left
+/// there ("312\n0\n" over "32760\n"): the first line counts. 1.1 writes a line such as
 ///   26463 F6BB…64 hex digits… 127.0.0.1 port 655
 struct TincPid {
   int pid = 0;

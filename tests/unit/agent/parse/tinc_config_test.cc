@@ -70,6 +70,11 @@ TEST(ParseTincPidTest, ReadsBothVersions) {
               IsOkAnd(TincPid{26463, cookie}));
 }
 
+TEST(ParseTincPidTest, TakesNoRestOfALongerOneForACookie) {
+  EXPECT_THAT(ParseTincPid("312\n0\n"), IsOkAnd(TincPid{312, ""}));
+  EXPECT_THAT(ParseTincPid("4321\n\n"), IsOkAnd(TincPid{4321, ""}));
+}
+
 TEST(ParseTincPidTest, RejectsMalformedTextWithoutRepeatingACookie) {
   for (const char* text : {"", "\n", "0", "-1", "x", "99999999999", "12 short"}) {
     SCOPED_TRACE(text);
