@@ -117,7 +117,10 @@ AgentSwarm::~AgentSwarm() {
 void AgentSwarm::Start() {
   {
     MutexLock lock(mutex_);
-    for (size_t i = 0; i < agents_.size(); ++i) due_.emplace(SteadyTime(), i);
+    const SteadyTime now = Clock::Real().SteadyNow();
+    for (size_t i = 0; i < agents_.size(); ++i) {
+      due_.emplace(SteadyAfter(now, static_cast<double>(i) * kStartPause), i);
+    }
   }
   thread_ = std::jthread([this](const std::stop_token& stop) { Run(stop); });
 }

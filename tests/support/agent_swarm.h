@@ -30,7 +30,8 @@ class AgentSwarm {
   AgentSwarm(const AgentSwarm&) = delete;
   AgentSwarm& operator=(const AgentSwarm&) = delete;
 
-  /// All connect at once.
+  /// All connect, one after the other as fast as two cores serve them. Who loses the collector then
+  /// comes back by agent/backoff.h.
   void Start();
   size_t size() const { return agents_.size(); }
   /// Agents whose report on their present stream was acknowledged.
@@ -51,6 +52,7 @@ class AgentSwarm {
     uint64_t segment = 0;
   };
   using Due = std::pair<SteadyTime, size_t>;
+  static constexpr absl::Duration kStartPause = absl::Milliseconds(4);
 
   void Run(const std::stop_token& stop);
   void Try(size_t index);
