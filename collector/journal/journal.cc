@@ -58,6 +58,7 @@ std::vector<AnnouncedSegment> Journal::Announce(absl::string_view host_name, uin
   HostRegistry& registry = (*host)->registry;
   registry.Announce(epoch, spool);
   (*host)->backlog_heard = clock_.SteadyNow();
+  (*host)->hello_until = SteadyTime();
   for (const AnnouncedSegment& segment : spool) {
     const HostRegistry::Progress progress = registry.Of(segment.id);
     const uint64_t next = progress.over ? segment.reports : progress.durable;
@@ -238,7 +239,10 @@ std::vector<StoredSegment> Journal::Segments(absl::string_view host_name) const 
 bool Journal::AwaitsOlder(absl::string_view host_name, absl::Time created) const {
   MutexLock lock(mutex_);
   const Host* host = Find(host_name);
-  if (host == nullptr || clock_.SteadyNow() - host->backlog_heard > kAwaitMax) return false;
+  if (host == nullptr) return false;
+  const SteadyTime now = clock_.SteadyNow();
+  if (now < host->hello_until) return true;
+  if (now - host->backlog_heard > kAwaitMax) return false;
   return host->registry.AwaitsOlder(created, [&](const SegmentId& id) {
     const absl::StatusOr<HostFiles::File> file = files_.Find(host_name, id);
     return file.ok() ? file->name.created : absl::InfiniteFuture();

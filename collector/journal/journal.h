@@ -58,6 +58,9 @@ class Journal final : public SegmentSource {
   static constexpr absl::Duration kCheckpointEvery = absl::Seconds(60);
   /// Announced segments are waited for so long after the last that came.
   static constexpr absl::Duration kAwaitMax = absl::Minutes(10);
+  /// What was announced is forgotten at a start, when newer reports than those that were still to
+  /// come may lie here already: so long a host has to say it again. agent/backoff.h: 16 s at most.
+  static constexpr absl::Duration kAwaitHelloMax = absl::Seconds(30);
   static constexpr uint64_t kLogFileBytesMin = 1 << 20;
 
   /// Whole records of one segment, in order.
@@ -162,6 +165,7 @@ class Journal final : public SegmentSource {
     size_t waiting = 0;  // bytes
     absl::Time heard = absl::InfinitePast();
     SteadyTime backlog_heard;  // or announced
+    SteadyTime hello_until;    // until when it may tell what is still to come, after a start
   };
   struct Waiter {
     std::shared_ptr<JournalClient> client;

@@ -40,6 +40,10 @@ absl::Status Journal::Recover() {
     next_sync_ = now;
   }
   SetTrouble(&Journal::file_trouble_, RecoverFiles());  // a full disk prevents no start
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [name, host] : hosts_) host->hello_until = SteadyAfter(now, kAwaitHelloMax);
+  }
   const Stats found = stats();
   log::Info("the journal is open", {{"hosts", files_.Hosts().size()},
                                     {"files", found.files},

@@ -368,7 +368,7 @@ TEST(RemoteWriteKillTest, NoSampleIsLostAndNoneIsTwice) {
       },
       absl::Seconds(60)))
       << runs << " runs in the journal, " << count.value_or(-1) << " in Prometheus\n"
-      << HttpGet(lab.url("/metrics/self")).body;
+      << HttpGet(lab.url("/metrics/self")).body << lab.log("collector") << tsdb.log();
   EXPECT_EQ(tsdb.Query("resets(node_context_switches_total{instance=\"tempo\"}[10m])", absl::Now()),
             0);
 }

@@ -101,6 +101,15 @@ class Scenario {
     }
   }
 
+  /// What a host had announced is forgotten, so it is waited for until it says it again.
+  void CheckAwaits(bool says) {
+    ASSERT_TRUE(Open());
+    EXPECT_TRUE(journal_->AwaitsOlder("tempo", clock_.Now()));
+    if (says) journal_->Announce("tempo", 7, {});
+    if (!says) clock_.Advance(Journal::kAwaitHelloMax);
+    EXPECT_FALSE(journal_->AwaitsOlder("tempo", clock_.Now()));
+  }
+
   void Crash() {
     journal_.reset();
     files_.Crash();
@@ -136,6 +145,14 @@ class Scenario {
       {"parasect", std::make_shared<AckRecorder>()}, {"tempo", std::make_shared<AckRecorder>()}};
   std::unique_ptr<Journal> journal_;
 };
+
+TEST(JournalRestartTest, AHostIsWaitedForUntilItSaysWhatItHas) {
+  Scenario scenario(1);
+  scenario.Play();
+  scenario.Crash();
+  scenario.CheckAwaits(true);
+  scenario.CheckAwaits(false);
+}
 
 /// What a disk keeps of what was not synced is a matter of luck: each cut gets some of it.
 constexpr uint64_t kSeeds = 4;
